@@ -144,7 +144,7 @@ async def list_consents(api: ReadServices, request: ReadRequest) -> Page[Contact
 
 
 async def find_contacts(api: ReadServices, request: ReadRequest) -> FoundContacts:
-    return await api.written.found(request.tenant, await request.json())
+    return await api.written.find(request.tenant, await request.json())
 
 
 async def wait_for_contact(api: ReadServices, request: ReadRequest) -> WrittenContact:

@@ -68,7 +68,7 @@ async def page(
 ) -> Page[CampaignShape]:
     """A page of these campaigns with their figures; the cursor is the id of the last one."""
     rest = after_cursor(matching, paging, lambda c: c.id)
-    shown = rest[paging.offset : paging.offset + paging.wanted]
+    shown = rest[paging.offset : paging.offset + paging.fetch_limit]
     question = CampaignQuery(tenant=tenant, campaigns=shown, as_of_ms=time_ms(query, "as_of"))
     stats = await stats_of(reader, question) if shown else {}
     rows = [_with_figures(c, stats[c.id]) for c in shown]

@@ -67,7 +67,7 @@ async def deliveries(
         **parameters,
         before_ms=before_ms,
         before=before,
-        limit=paging.wanted,
+        limit=paging.fetch_limit,
         offset=paging.offset,
     )
     total = rows[0]["total"] if rows else 0

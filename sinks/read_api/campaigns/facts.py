@@ -32,11 +32,11 @@ KINDS = {
     "failed": 1024,
 }
 """A bit for each; that of a machine's doing is the next after a person's."""
-_SAID = tuple(kind for kind in KINDS if not kind.startswith("machine_"))
-TYPES = tuple(f"message.{kind}" for kind in _SAID)
+_REPORTED_KINDS = tuple(kind for kind in KINDS if not kind.startswith("machine_"))
+TYPES = tuple(f"message.{kind}" for kind in _REPORTED_KINDS)
 CONVERSION = "conversion"
 DEFAULT_VALUE = "value"
-_BIT = f"transform(toString(e.type), [{quoted(TYPES)}], [{', '.join(str(KINDS[k]) for k in _SAID)}], 0)"
+_BIT = f"transform(toString(e.type), [{quoted(TYPES)}], [{', '.join(str(KINDS[k]) for k in _REPORTED_KINDS)}], 0)"
 _HASH = "reinterpretAsUInt128(sipHash128(e.campaign_id, {}))"
 
 _HERE = "workspace = {workspace:String} AND environment = {environment:String}"

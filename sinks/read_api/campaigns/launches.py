@@ -43,9 +43,9 @@ async def plan(
         audience, parameters = query.sql.rpartition("SETTINGS")[0], query.parameters
     campaigns = control.campaigns[tenant.place].values()
     override = body.get("override_consent") is True
-    query_of = verdicts(campaign, campaigns, audience, launch_id="", at_ms=now_ms, override_consent=override)
-    bound = parameters | query_of.parameters
-    rows = await reader.rows(f"{query_of.counts} SETTINGS precise_float_parsing = 1", **bound)
+    verdict_query = verdicts(campaign, campaigns, audience, launch_id="", at_ms=now_ms, override_consent=override)
+    bound = parameters | verdict_query.parameters
+    rows = await reader.rows(f"{verdict_query.counts} SETTINGS precise_float_parsing = 1", **bound)
     counts = {row["skip"]: row["contacts"] for row in rows}
     if body.get("segment") is not None:
         members = (await reader.rows(f"SELECT count() AS members FROM ({OF_SEGMENT})", **bound))[0]["members"]  # noqa: S608 - constants

@@ -47,7 +47,7 @@ async def consents(reader: ClickHouseReader, tenant: Tenant, text: str, paging: 
         id=before_id,
         name=name,
         event=event,
-        limit=paging.wanted,
+        limit=paging.fetch_limit,
         offset=paging.offset,
     )
     shown: list[ContactConsentShape] = [

@@ -63,7 +63,7 @@ async def contacts(
 async def rows(
     reader: ClickHouseReader, tenant: Tenant, query: QueryParameters, paging: Paging, segment: str | None
 ) -> list[dict[str, Any]]:
-    """Returns the rows without a total and unshaped, at most ``paging.wanted``."""
+    """Returns the rows without a total and unshaped, at most ``paging.fetch_limit``."""
     where, parameters = await _filtered(reader, tenant, query, segment)
     return await _page(reader, where, parameters, paging)
 
@@ -94,7 +94,7 @@ async def _page(
     if _is_segment(where):
         return await _members(reader, parameters, after, paging)
     sql = _PAGE + where + _ORDER
-    return await reader.rows(sql, **parameters, after=after, limit=paging.wanted, offset=paging.offset)
+    return await reader.rows(sql, **parameters, after=after, limit=paging.fetch_limit, offset=paging.offset)
 
 
 def _is_segment(where: str) -> bool:
@@ -112,14 +112,14 @@ async def _members(
     members: list[dict[str, Any]] = []
     offset = paging.offset
     while True:
-        limit = paging.wanted - len(members)
+        limit = paging.fetch_limit - len(members)
         sql = "SELECT contact_id" + _OF_SEGMENT + _ORDER
         ids = [
             row["contact_id"] for row in await reader.rows(sql, **parameters, after=after, limit=limit, offset=offset)
         ]
         if ids:
             members += await reader.rows(_PAGE + _FROM + _SOME, **parameters, ids=ids)
-        if len(ids) < limit or len(members) >= paging.wanted:
+        if len(ids) < limit or len(members) >= paging.fetch_limit:
             return members
         after, offset = ids[-1], 0
 

@@ -26,14 +26,14 @@ WITH
     (
         SELECT argMax(winner, version) FROM contact_overrides
         WHERE workspace = {workspace:String} AND environment = {environment:String} AND loser = {id:String}
-    ) AS found,
-    if(found = '', {id:String}, found) AS wanted
+    ) AS merged_id,
+    if(merged_id = '', {id:String}, merged_id) AS present_id
 SELECT
     contact_id, email, phone, external_id, anonymous_ids, identifiers, attributes, consents, devices, merged_into,
-    (found = contact_id) AS is_split_off,
+    (merged_id = contact_id) AS is_split_off,
     toUnixTimestamp64Milli(created_at) AS created_ms, toUnixTimestamp64Milli(updated_at) AS updated_ms
 FROM contacts
-WHERE workspace = {workspace:String} AND environment = {environment:String} AND contact_id = wanted
+WHERE workspace = {workspace:String} AND environment = {environment:String} AND contact_id = present_id
 ORDER BY version DESC
 LIMIT 1
 """
@@ -97,7 +97,7 @@ FROM
 )
 WHERE (toUnixTimestamp64Milli(timestamp), key) < ({before_ms:Int64}, {before_id:String})
 ORDER BY timestamp DESC, key DESC
-LIMIT {wanted:UInt32} BY owner
+LIMIT {limit:UInt32} BY owner
 """
 _WINNERS = """
 SELECT loser, argMax(winner, version) AS winner FROM contact_overrides
@@ -228,7 +228,7 @@ async def events(
         ids=ids,
         before_ms=before_ms,
         before_id=before_id,
-        limit=paging.wanted,
+        limit=paging.fetch_limit,
         offset=paging.offset,
     )
     total = rows[0]["total"] if rows else 0
@@ -239,9 +239,9 @@ async def events(
 
 
 async def latest_events(
-    reader: ClickHouseReader, tenant: Tenant, ids: Sequence[str], *, wanted: int, before: Sequence[Any] | None
+    reader: ClickHouseReader, tenant: Tenant, ids: Sequence[str], *, limit: int, before: Sequence[Any] | None
 ) -> dict[str, list[Placed[ContactEventShape]]]:
-    """Returns at most ``wanted`` events of each contact, newest first."""
+    """Returns at most ``limit`` events of each contact, newest first."""
     owners = {contact_id: contact_id for contact_id in ids}
     owners |= {row["loser"]: row["owner"] for row in await reader.rows(_OWNED, **tenant.parameters, ids=list(ids))}
     before_ms, before_id = before or (LATEST, "")
@@ -252,7 +252,7 @@ async def latest_events(
         owners=list(owners.values()),
         before_ms=before_ms,
         before_id=before_id,
-        wanted=wanted,
+        limit=limit,
     )
     events: dict[str, list[Placed[ContactEventShape]]] = {contact_id: [] for contact_id in ids}
     for row in rows:

@@ -14,7 +14,7 @@ from sinks.read_api.contacts.contacts import losers_of
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.tenant import Tenant
 
-_SAID = """
+_PROFILE = """
 SELECT _profile AS profile FROM events
 WHERE workspace = {workspace:String} AND environment = {environment:String}
   AND event_id = {id:String} AND type = {type:String} AND toUnixTimestamp64Milli(received_at) = {received_ms:Int64}
@@ -39,7 +39,7 @@ WHERE workspace = {workspace:String} AND environment = {environment:String} AND 
 async def warnings_of(reader: ClickHouseReader, tenant: Tenant, row: dict[str, Any]) -> list[str]:
     """``row`` has the event's id, type, times and contact."""
     rows = await reader.rows(
-        _SAID, **tenant.parameters, id=row["event_id"], type=row["type"], received_ms=row["received_ms"]
+        _PROFILE, **tenant.parameters, id=row["event_id"], type=row["type"], received_ms=row["received_ms"]
     )
     profile = orjson.loads(rows[0]["profile"]) if rows and rows[0]["profile"] else {}
     if not row["contact_id"] or any(profile.get(name) for name in ("device", "devices")):

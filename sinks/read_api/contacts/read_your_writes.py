@@ -57,7 +57,7 @@ class WrittenContacts:
         self._owners = QueryBatcher(self._all_owners)
         self._shown = QueryBatcher(self._all_shown)
 
-    async def found(self, tenant: Tenant, body: Any) -> FoundContacts:
+    async def find(self, tenant: Tenant, body: Any) -> FoundContacts:
         """Returns the present contact of each identifier, or ``None``."""
         return {"contacts": await self._owners.ask(tenant, _given(body))}
 

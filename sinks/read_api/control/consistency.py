@@ -74,7 +74,7 @@ class ConsistencyCheck:
         self._settings = settings
         self._control = control
         self._reader = reader
-        self._found: dict[tuple[str, str], ConsistencyReport] = {}
+        self._reports: dict[tuple[str, str], ConsistencyReport] = {}
         self._last = ""
         self._task: asyncio.Task[None] | None = None
 
@@ -88,7 +88,7 @@ class ConsistencyCheck:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def of(self, workspace: str, environment: str) -> ConsistencyReport:
-        return self._found.setdefault((workspace, environment), ConsistencyReport())
+        return self._reports.setdefault((workspace, environment), ConsistencyReport())
 
     async def _run(self) -> None:
         def report(error: Exception, pause_s: float) -> None:

@@ -38,17 +38,17 @@ WITH sample AS
         AND type IN {types:Array(String)}
     LIMIT {sample:UInt32} BY type
 )
-SELECT type, name, count() AS found, any(sampled) AS sampled
+SELECT type, name, count() AS with_property, any(sampled) AS sampled
 FROM (SELECT type, names, count() OVER (PARTITION BY type) AS sampled FROM sample)
 ARRAY JOIN arrayDistinct(names) AS name
-GROUP BY type, name ORDER BY type, found DESC, name LIMIT {most:UInt32} BY type
+GROUP BY type, name ORDER BY type, with_property DESC, name LIMIT {most:UInt32} BY type
 """
 
 
 async def event_types(reader: ClickHouseReader, tenant: Tenant, paging: Paging) -> Page[EventTypeShape]:
     (after,) = paging.cursor_of(str) or ("",)
     home = {**tenant.parameters, "kind": TRACK}
-    rows = await reader.rows(_TYPES, **home, after=after, limit=paging.wanted, offset=paging.offset)
+    rows = await reader.rows(_TYPES, **home, after=after, limit=paging.fetch_limit, offset=paging.offset)
     total = (await reader.rows(_TOTAL, **home))[0]["total"] if paging.after is None else 0
     properties = await _properties(reader, home, [row["type"] for row in rows]) if rows else {}
     shown: list[EventTypeShape] = [
@@ -69,6 +69,6 @@ async def _properties(
 ) -> dict[str, list[PropertyShare]]:
     properties: dict[str, list[PropertyShare]] = {}
     for row in await reader.rows(_PROPERTIES, **home, types=types, sample=SAMPLE, most=MOST_PROPERTIES):
-        share = round(row["found"] / row["sampled"], 4)
+        share = round(row["with_property"] / row["sampled"], 4)
         properties.setdefault(row["type"], []).append({"name": row["name"], "share": share})
     return properties

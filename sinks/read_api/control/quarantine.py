@@ -54,7 +54,7 @@ class QuarantineReader:
             outcome=state,
             before_ms=before_ms,
             before_id=before_id,
-            limit=paging.wanted,
+            limit=paging.fetch_limit,
             skip=paging.offset,
         )
         total = 0

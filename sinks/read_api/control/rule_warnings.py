@@ -46,7 +46,7 @@ SELECT DISTINCT arrayJoin(JSONExtractKeys(properties)) AS name FROM
 LIMIT 2000 SETTINGS max_execution_time = 1, timeout_overflow_mode = 'break'
 """
 _PROPERTY = """
-SELECT 1 AS found FROM events
+SELECT 1 AS seen FROM events
 WHERE workspace = {workspace:String} AND environment = {environment:String} AND type = {type:String}
     AND arrayExists(name -> JSONHas(properties, name), {names:Array(String)})
 LIMIT 1 SETTINGS max_execution_time = 1
@@ -57,7 +57,7 @@ SELECT DISTINCT arrayJoin(JSONExtractKeys(attributes)) AS name FROM
 LIMIT 2000 SETTINGS max_execution_time = 1, timeout_overflow_mode = 'break'
 """
 _ATTRIBUTE = """
-SELECT 1 AS found FROM contacts
+SELECT 1 AS seen FROM contacts
 WHERE workspace = {workspace:String} AND environment = {environment:String}
     AND arrayExists(name -> JSONHas(attributes, name), {names:Array(String)})
 LIMIT 1 SETTINGS max_execution_time = 1
@@ -82,7 +82,7 @@ class _NameLookup:
         self._tenant = tenant
 
     async def rule(self, tree: Rule, warnings: list[str]) -> None:
-        """Adds to ``found`` as it goes, so that results up to the deadline are used."""
+        """Adds to ``warnings`` as it goes, so that results up to the deadline are used."""
         events: dict[str, dict[Path, None]] = {}
         attributes: dict[Path, None] = {}
         for _, leaf in rule_tree.leaves(tree):

@@ -98,7 +98,7 @@ async def changes(
     }
     before = paging.cursor_of(int, str, int) or (LATEST, "", 0)
     place = dict(zip(("before_ms", "before_contact", "before_version"), before, strict=True))
-    rows = await reader.rows(_PAGE, **chosen, **place, limit=paging.wanted, offset=paging.offset)
+    rows = await reader.rows(_PAGE, **chosen, **place, limit=paging.fetch_limit, offset=paging.offset)
     total = (await reader.rows(_COUNT, **chosen))[0]["total"] if paging.after is None else 0
     return listing(paging, [_shape(row) for row in rows], total, [_place(row) for row in rows])
 

@@ -23,7 +23,7 @@ async def typed_columns(
     here = control.typed_columns.get(tenant.place, {})
     columns = [here[name] for name in sorted(here)]
     following = after_cursor(columns, paging, lambda column: column.property)[paging.offset :]
-    shown = await _shown(reader, tenant, following[: paging.wanted])
+    shown = await _shown(reader, tenant, following[: paging.fetch_limit])
     return listing(paging, shown, len(columns), [[column.property] for column in following])
 
 

@@ -20,7 +20,7 @@ def lists_of(control: ControlState, tenant: Tenant, paging: Paging, partitions: 
     records = sorted(control.value_lists[tenant.place].values(), key=lambda record: record.name)
     total = len(records)
     rows = after_cursor(records, paging, lambda record: record.name)
-    shown = rows[paging.offset : paging.offset + paging.wanted]
+    shown = rows[paging.offset : paging.offset + paging.fetch_limit]
     users = users_by_list(control.segments[tenant.place])
     shapes = [_shape(control, record, users.get(record.name, ()), partitions) for record in shown]
     return listing(paging, shapes, total, [[record.name] for record in shown])
@@ -60,6 +60,6 @@ def values_of(record: ValueList, paging: Paging) -> Page[ListedValueShape]:
         if len(paging.after) != 1 or not isinstance(last, str | int | float):
             raise ApiError("invalid_field", "cursor belongs to another list", "cursor")
         values = tuple(value for value in values if place_of(value) > place_of(last))
-    shown = values[paging.offset : paging.offset + paging.wanted]
+    shown = values[paging.offset : paging.offset + paging.fetch_limit]
     rows: list[ListedValueShape] = [{"value": value} for value in shown]
     return listing(paging, rows, len(record.values), [[value] for value in shown])

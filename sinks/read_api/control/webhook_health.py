@@ -28,7 +28,7 @@ async def health(
 ) -> list[WebhookConditionShape]:
     """Returns health in the order of the ids."""
     attempts = await webhooks.latest_attempts(
-        reader, tenant, webhook_ids, wanted=LOOKED_AT, before=None, since_ms=now_ms - DAY_MS
+        reader, tenant, webhook_ids, limit=LOOKED_AT, before=None, since_ms=now_ms - DAY_MS
     )
     return [
         {"webhook_id": webhook_id, **state((attempt.shape for attempt in attempts[webhook_id]), now_ms)}

@@ -88,7 +88,7 @@ async def attempts(
     """A page of the log; raises ``ApiError`` (422) for an invalid filter."""
     chosen = _chosen(query)
     before_ms, before_id = paging.cursor_of(int, str) or (LATEST, "")
-    place = {"before_ms": before_ms, "before_id": before_id, "limit": paging.wanted, "offset": paging.offset}
+    place = {"before_ms": before_ms, "before_id": before_id, "limit": paging.fetch_limit, "offset": paging.offset}
     rows = await reader.rows(_PAGE, **tenant.parameters, webhooks=[webhook.id], **chosen, **place)
     total = 0
     if paging.after is None:
@@ -117,14 +117,14 @@ async def latest_attempts(
     tenant: Tenant,
     webhook_ids: Sequence[str],
     *,
-    wanted: int,
+    limit: int,
     before: tuple[Any, ...] | None,
     since_ms: int = 0,
 ) -> dict[str, list[Placed[DeliveryAttemptShape]]]:
     """Of each of these webhooks the newest attempts behind a place: one query for all of them."""
     before_ms, before_id = before or (LATEST, "")
     chosen = {**_chosen({}), "since": since_ms}
-    parameters = {**tenant.parameters, **chosen, "webhooks": list(webhook_ids), "limit": wanted}
+    parameters = {**tenant.parameters, **chosen, "webhooks": list(webhook_ids), "limit": limit}
     attempts: dict[str, list[Placed[DeliveryAttemptShape]]] = {webhook_id: [] for webhook_id in webhook_ids}
     for row in await reader.rows(_PAGES, **parameters, before_ms=before_ms, before_id=before_id):
         attempts[row["webhook_id"]].append(Placed(row["at_ms"], row["attempt_id"], _attempt(row)))

@@ -79,25 +79,25 @@ class Campaign:
     name: str
     kind: str
     channel: str
-    said_status: strawberry.Private[str]
+    defined_status: strawberry.Private[str]
     conversion: JSON | None
     delivery: JSON | None
     trigger_url: str | None
     created_at: str
     updated_at: str
-    said_sent_at: strawberry.Private[str | None]
+    defined_sent_at: strawberry.Private[str | None]
 
     @strawberry.field(description="As it was said, unless its messages tell otherwise.")
     async def status(self, info: RequestInfo) -> str:
-        if self.said_status not in serialize.UNSENT:
-            return self.said_status
+        if self.defined_status not in serialize.UNSENT:
+            return self.defined_status
         first_ms = (await info.context.loaders.stats.load(str(self.id))).first_sent_ms
-        return self.said_status if first_ms is None else "sent"
+        return self.defined_status if first_ms is None else "sent"
 
     @strawberry.field(description="The definition's time of sending, else that of its first message.")
     async def sent_at(self, info: RequestInfo) -> str | None:
-        if self.said_sent_at is not None:
-            return self.said_sent_at
+        if self.defined_sent_at is not None:
+            return self.defined_sent_at
         first_ms = (await info.context.loaders.stats.load(str(self.id))).first_sent_ms
         return None if first_ms is None else iso(first_ms)
 
@@ -115,7 +115,7 @@ class Campaign:
     ) -> Connection[Launch]:
         page = paging(first, after)
         jobs = info.context.launches.of_campaign(*info.context.tenant.place, str(self.id))
-        rows = after_cursor(jobs, page, lambda job: job.id)[: page.wanted]
+        rows = after_cursor(jobs, page, lambda job: job.id)[: page.fetch_limit]
         connection: Connection[Launch] = connect(rows, lambda job: [job.id], page, _launch_of)
         return connection
 
@@ -135,7 +135,7 @@ def campaign_of(campaign: control_state.Campaign) -> Campaign:
     names = ("number", "name", "kind", "channel", "conversion", "delivery", "trigger_url")
     fields: dict[str, Any] = {name: defined[name] for name in (*names, "created_at", "updated_at")}
     return Campaign(
-        id=strawberry.ID(campaign.id), said_sent_at=defined["sent_at"], said_status=defined["status"], **fields
+        id=strawberry.ID(campaign.id), defined_sent_at=defined["sent_at"], defined_status=defined["status"], **fields
     )
 
 

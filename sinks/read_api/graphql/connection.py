@@ -66,7 +66,7 @@ def place_of(row: Placed[Any]) -> tuple[int, str]:
 def connect(
     rows: Sequence[Any], place: Callable[[Any], Sequence[Any]], paging: Paging, node: Callable[[Any], T]
 ) -> Any:
-    """``rows`` are at most ``paging.wanted``, one more than the page: a row over it shows that a next page exists."""
+    """``rows`` are at most ``paging.fetch_limit``: a row more than the page shows that a next page exists."""
     shown = rows[: paging.limit]
     edges = [Edge(node=node(row), cursor=cursor_at(place(row))) for row in shown]
     return Connection(

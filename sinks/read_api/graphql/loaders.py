@@ -48,11 +48,11 @@ class Loaders:
         self.reached: DataLoader[str, MessageCounts] = DataLoader(load_fn=self._reached)
 
     async def events_of(self, contact_id: str, paging: Paging) -> list[Placed[ContactEventShape]]:
-        """``paging.wanted`` of them at most, newest first."""
+        """``paging.fetch_limit`` of them at most, newest first."""
         return await self.events.load(_page_of(contact_id, paging))
 
     async def attempts_of(self, webhook_id: str, paging: Paging) -> list[Placed[DeliveryAttemptShape]]:
-        """``paging.wanted`` of them at most, newest first."""
+        """``paging.fetch_limit`` of them at most, newest first."""
         return await self.attempts.load(_page_of(webhook_id, paging))
 
     async def _contacts(self, ids: list[str]) -> list[ContactShape | None]:
@@ -86,7 +86,7 @@ class Loaders:
             pages[count, place].append(key)
         rows_by_page: dict[PageOf, list[T]] = {}
         for (count, place), ids in pages.items():
-            for key, rows in (await read(self._reader, self._tenant, ids, wanted=count, before=place)).items():
+            for key, rows in (await read(self._reader, self._tenant, ids, limit=count, before=place)).items():
                 rows_by_page[key, count, place] = rows
         return [rows_by_page.get(key, []) for key in requested]
 
@@ -109,4 +109,4 @@ class Loaders:
 
 def _page_of(object_id: str, paging: Paging) -> PageOf:
     place = paging.cursor_of(int, str)
-    return object_id, paging.wanted, None if place is None else tuple(place)
+    return object_id, paging.fetch_limit, None if place is None else tuple(place)

@@ -82,11 +82,11 @@ class Mutation:
         return segment_of(answer)
 
 
-def _result(one: dict[str, Any]) -> EventResult:
-    error = one.get("error")
+def _result(entry: dict[str, Any]) -> EventResult:
+    error = entry.get("error")
     return EventResult(
-        index=one["index"],
-        event_id=one.get("event_id"),
-        contact_id=one.get("contact_id"),
+        index=entry["index"],
+        event_id=entry.get("event_id"),
+        contact_id=entry.get("contact_id"),
         error=None if error is None else EventError(**{name: error.get(name) for name in ("code", "message", "param")}),
     )

@@ -82,7 +82,7 @@ class Query:
         segments = definitions.segments_of(context.control, context.tenant)
         place = page.cursor_of(int, str)
         rest = [s for s in segments if place is None or (s.created_ms, s.id) > tuple(place)]
-        shown = rest[: page.wanted]
+        shown = rest[: page.fetch_limit]
         created = {s.id: s.created_ms for s in shown}
         shapes = await definitions.with_counts(context.reader, context.control, context.tenant, shown)
         connection: Connection[Segment] = connect(shapes, lambda row: [created[row["id"]], row["id"]], page, segment_of)
@@ -125,7 +125,7 @@ class Query:
         context.require("webhooks:read")
         page = paging(first, after)
         rows = after_cursor(webhooks.webhooks_of(context.control, context.tenant), page, lambda row: row["id"])
-        connection: Connection[Webhook] = connect(rows[: page.wanted], lambda row: [row["id"]], page, webhook_of)
+        connection: Connection[Webhook] = connect(rows[: page.fetch_limit], lambda row: [row["id"]], page, webhook_of)
         return connection
 
     @strawberry.field(description="The log of a webhook's attempts, newest first.")

@@ -91,7 +91,7 @@ async def export(reader: ClickHouseReader, request: ReadRequest, names: Mapping[
 
 async def _memberships(reader: ClickHouseReader, ids: list[str], request: ReadRequest) -> Page[ExportedMembership]:
     version, segment, contact = request.paging.cursor_of(int, str, str) or (0, "", "")
-    place = {"version": version, "segment": segment, "contact": contact, "limit": request.paging.wanted}
+    place = {"version": version, "segment": segment, "contact": contact, "limit": request.paging.fetch_limit}
     rows = await reader.rows(_MEMBERSHIPS, **request.tenant.parameters, ids=ids, **place)
     shown: list[ExportedMembership] = [
         {
@@ -110,7 +110,7 @@ async def _memberships(reader: ClickHouseReader, ids: list[str], request: ReadRe
 
 async def _deliveries(reader: ClickHouseReader, ids: list[str], request: ReadRequest) -> Page[ExportedDelivery]:
     after_ms, after_id = request.paging.cursor_of(int, str) or (0, "")
-    place = {"after_ms": after_ms, "after_id": after_id, "limit": request.paging.wanted}
+    place = {"after_ms": after_ms, "after_id": after_id, "limit": request.paging.fetch_limit}
     rows = await reader.rows(_DELIVERIES, **request.tenant.parameters, ids=ids, **place)
     shown: list[ExportedDelivery] = [
         {

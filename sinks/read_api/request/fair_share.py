@@ -21,7 +21,7 @@ WAITING = 300
 @dataclass(slots=True)
 class _Share:
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(RUNNING))
-    asked: int = 0
+    queries: int = 0
     """Queries that run or wait."""
 
 
@@ -36,13 +36,13 @@ class FairShare:
     async def turn(self, workspace: str) -> AsyncIterator[None]:
         """Raises ``ApiError`` (429) where too many of the workspace's queries wait already."""
         share = self._shares.setdefault(workspace, _Share())
-        if share.asked >= RUNNING + WAITING:
+        if share.queries >= RUNNING + WAITING:
             raise ApiError("rate_limited", f"{WAITING} queries of this workspace wait already")
-        share.asked += 1
+        share.queries += 1
         try:
             async with share.turns, self._all:
                 yield
         finally:
-            share.asked -= 1
-            if not share.asked:
+            share.queries -= 1
+            if not share.queries:
                 self._shares.pop(workspace, None)

@@ -36,7 +36,7 @@ class Paging:
         return 0 if self.after is not None else (self.page - 1) * self.limit
 
     @property
-    def wanted(self) -> int:
+    def fetch_limit(self) -> int:
         """Rows to ask for: by cursor one more, which tells whether there is a next page."""
         return self.limit + (self.after is not None)
 
@@ -66,23 +66,23 @@ def paging_of(query: QueryParameters) -> Paging:
     return Paging(limit=limit, page=1, after=cursor_values(query["cursor"]))
 
 
-def after_cursor(rows: Sequence[T], paging_of: Paging, id_of: Callable[[T], str]) -> list[T]:
+def after_cursor(rows: Sequence[T], paging: Paging, id_of: Callable[[T], str]) -> list[T]:
     """Rows after the cursor's row: all without a cursor, none if that row is gone."""
-    last = paging_of.cursor_of(str)
+    last = paging.cursor_of(str)
     if last is None:
         return list(rows)
     return list(rows[next((n + 1 for n, row in enumerate(rows) if id_of(row) == last[0]), len(rows)) :])
 
 
-def listing(paging_of: Paging, rows: Sequence[T], total: int, places: Sequence[Sequence[Any]]) -> Page[T]:
-    """``rows`` are ``paging_of.wanted`` of them at most; ``places`` are what a cursor behind each row says."""
-    shown = list(rows[: paging_of.limit])
-    is_by_page = paging_of.after is None
-    more = paging_of.offset + len(shown) < total if is_by_page else len(rows) > paging_of.limit
+def listing(paging: Paging, rows: Sequence[T], total: int, places: Sequence[Sequence[Any]]) -> Page[T]:
+    """``rows`` are ``paging.fetch_limit`` of them at most; ``places`` are what a cursor behind each row says."""
+    shown = list(rows[: paging.limit])
+    is_by_page = paging.after is None
+    more = paging.offset + len(shown) < total if is_by_page else len(rows) > paging.limit
     following = cursor_at(places[len(shown) - 1]) if more and shown else None
     page: Page[T] = {"data": shown, "next_cursor": following}
     if is_by_page:
-        page["meta"] = {"total": total, "page": paging_of.page, "limit": paging_of.limit}
+        page["meta"] = {"total": total, "page": paging.page, "limit": paging.limit}
     return page
 
 
@@ -91,15 +91,15 @@ def cursor_at(place: Sequence[Any]) -> str:
     return urlsafe_b64encode(orjson.dumps(list(place))).rstrip(b"=").decode()
 
 
-def list_page(paging_of: Paging, rows: Sequence[Identified]) -> Page[Identified]:
+def list_page(paging: Paging, rows: Sequence[Identified]) -> Page[Identified]:
     """A list that is in memory as a whole; a cursor behind a row is its id."""
     total = len(rows)
-    last = paging_of.cursor_of(str)
+    last = paging.cursor_of(str)
     if last is not None:
         at = next((n + 1 for n, row in enumerate(rows) if row["id"] == last[0]), total)
         rows = rows[at:]
-    shown = rows[paging_of.offset : paging_of.offset + paging_of.wanted]
-    return listing(paging_of, shown, total, [[row["id"]] for row in shown])
+    shown = rows[paging.offset : paging.offset + paging.fetch_limit]
+    return listing(paging, shown, total, [[row["id"]] for row in shown])
 
 
 def identifier(query: QueryParameters, kind: str) -> str | None:
