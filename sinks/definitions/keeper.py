@@ -7,7 +7,6 @@
    last times are minima and maxima, so a repeated round changes nothing, and inserts of events do no extra work.
 """
 
-import asyncio
 import logging
 import time
 
@@ -15,6 +14,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas.control.control_state import ControlState
+from schemas.retry import repeated
 from schemas.service import clock
 from schemas.service.clickhouse_auth import read_database
 from schemas.settings import Settings
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 EVENT_TYPES = "event_types"
 LOOK_S = 0.5
 ROUND_S = 30.0
-RETRY_S = 5.0
+RETRY_S = 5.5
 OVERLAP_S = 120
 """More than a row needs from its time of storing until it can be read."""
 SETTINGS = {"async_insert": "0", "max_threads": "1"}
@@ -47,27 +47,36 @@ class NameKeeper:
     def __init__(self, settings: Settings, state: ControlState) -> None:
         self._settings = settings
         self._state = state
+        self._revision = -1
+        """Of the control state, as the tables have it."""
+        self._round_at = 0.0
+        """When the next round is due, by ``time.monotonic``."""
 
     async def run(self) -> None:
         """Run for ever; logs errors and retries."""
+
+        def report(error: Exception, _pause_s: float) -> None:
+            log.warning("keeping names waits: %s", str(error)[:300])
+
         client = await writing(self._settings, FOREVER_S)
+        # a run may follow one that ended: it compares all again
+        self._revision, self._round_at = -1, 0.0
         try:
-            revision, round_at = -1, 0.0
-            while True:
-                try:
-                    if revision != self._state.revision or time.monotonic() >= round_at:
-                        seen = self._state.revision
-                        await keep_names(client, self._state)
-                        revision = seen
-                    if time.monotonic() >= round_at:
-                        await keep_event_types(client, read_database(self._settings))
-                        round_at = time.monotonic() + ROUND_S
-                except ClickHouseError as error:
-                    log.warning("keeping names waits: %s", str(error)[:300])
-                    await asyncio.sleep(RETRY_S)
-                await asyncio.sleep(LOOK_S)
+            await repeated(
+                lambda: self._keep_changed(client), LOOK_S, ClickHouseError, report, retry_s=(RETRY_S, RETRY_S)
+            )
         finally:
             await client.close()
+
+    async def _keep_changed(self, client: AsyncClient) -> None:
+        """Write the names if a definition has changed or a round is due, and the types of events in each round."""
+        if self._revision != self._state.revision or time.monotonic() >= self._round_at:
+            revision = self._state.revision
+            await keep_names(client, self._state)
+            self._revision = revision
+        if time.monotonic() >= self._round_at:
+            await keep_event_types(client, read_database(self._settings))
+            self._round_at = time.monotonic() + ROUND_S
 
 
 async def keep_names(client: AsyncClient, state: ControlState) -> None:

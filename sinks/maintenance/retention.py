@@ -68,6 +68,7 @@ class RetentionKeeper:
         """Run for ever; logs errors and retries."""
         async with shard_clients(self._settings) as clients:
             await asyncio.sleep(FIRST_S)
+            # not `repeated`: an error is one workspace's, and must not put off the others
             while True:
                 for workspace in list(self._state.workspaces.values()):
                     await self.keep(clients, workspace)
