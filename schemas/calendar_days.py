@@ -31,7 +31,7 @@ def zone_named(name: str) -> ZoneInfo:
 
 
 def today_in(zone: str, now_ms: int) -> date:
-    """The day that it is there."""
+    """Returns the present date in the zone."""
     return (_EPOCH + timedelta(milliseconds=now_ms)).astimezone(zone_named(zone)).date()
 
 
@@ -49,7 +49,7 @@ def local_ms(zone: str, ms: int) -> int:
 
 
 def month_day(value: Any) -> int | None:
-    """Month * 100 + day of a date as it is written, of a number as it is in UTC; ``None`` unless it is a time."""
+    """Returns month * 100 + day: of a text as written, of a number in UTC; ``None`` if the value is not a time."""
     if isinstance(value, str):
         return _month_day_of(value) if len(value) <= _LONGEST else None
     ms = value_ms(value)

@@ -37,9 +37,9 @@ class CannotStart(Exception):  # noqa: N818 - a process that says why and ends; 
 
 
 class ApiError(Exception):
-    """A request that is answered with ``STATUS[code]``; ``param`` is a path such as ``events[3].timestamp``.
+    """Refuses a request with the status ``STATUS[code]``; ``param`` is a path such as ``events[3].timestamp``.
 
-    ``allow``: of 405 the methods that the path does take.
+    ``allow``: for 405, the methods that the path accepts.
     """
 
     def __init__(self, code: str, message: str, param: str | None = None, *, allow: Iterable[str] = ()) -> None:
@@ -54,9 +54,10 @@ class ApiError(Exception):
         return STATUS[self.code]
 
     def detached(self) -> "ApiError":
-        """Itself, without the frames that it came through: for one that is kept beside the values of its request.
+        """Removes the traceback, for an error that is kept beside the values of its request; returns the error.
 
-        Those frames hold the values, so they would all be a cycle, which keeps a body until cycles are looked for.
+        The frames of the traceback refer to these values: a reference cycle would keep the body in memory until the
+        garbage collector runs.
         """
         self.__traceback__ = self.__context__ = None
         return self

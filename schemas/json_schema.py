@@ -45,7 +45,7 @@ def one_of(*words: str) -> Schema:
 
 
 def record(fields: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
-    """All of ``fields``, perhaps some of ``optional``, and nothing else."""
+    """An object with all of ``fields``, possibly some of ``optional``, and no others."""
     return {
         "type": "object",
         "properties": {**fields, **(optional or {})},

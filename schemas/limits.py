@@ -3,7 +3,7 @@
 from schemas.times import DAY_MS, HOUR_MS
 
 MAX_LIMIT, DEFAULT_LIMIT, MAX_PAGE = 100, 20, 1_000_000
-"""Of a list's pages."""
+"""The largest page of a list, the default size, and the last page number."""
 JSON, NDJSON, CSV = "json", "ndjson", "csv"
 LIST_FORMS = (JSON, NDJSON, CSV)
 STEPS = {"minute": 60_000, "hour": HOUR_MS, "day": DAY_MS, "week": 7 * DAY_MS, "month": 28 * DAY_MS}
@@ -30,25 +30,25 @@ LEDGER_DAYS = 30
 """How far back the ledger is kept."""
 EVENTS, DELIVERIES = "events", "deliveries"
 KEPT_DAYS = {EVENTS: (LEDGER_DAYS + 5, 3650), DELIVERIES: (8, 90)}
-"""For how many days a workspace may have these kept: longer than Kafka does, and events than the ledger looks back."""
+"""Fewest and most days that a workspace may keep them: longer than Kafka does; events longer than the ledger."""
 LEDGER_MS, MOST_LEDGER_MS, MOST_LEDGER_EVENTS = HOUR_MS, DAY_MS, 20_000_000
-"""How much of it is shown where no time is given, and at most."""
+"""The ledger's default span, its longest span, and its most events."""
 SOURCES = (
     *("altacee", "altcraft", "altertable", "parcelvoy", "posthog", "segment"),
     *("mailgun", "postmark", "sendgrid", "ses", "twilio"),
 )
-"""Where an event can come from: dialects, of which ``altacee`` is the native API, and providers."""
+"""Sources of events: dialects (``altacee`` is the native API) and providers."""
 
 TIMEOUT_MS, DEFAULT_TIMEOUT_MS = (50, 10_000), 2000
-"""How long a write may be waited for."""
+"""The range and the default of ``timeout_ms``, for which a request waits at most."""
 SYNC_WORDS = ("true", "1", "false", "0")
 MOST_CONSENTS = 100
-"""Of one call, and of one contact."""
+"""The most consents of a call, and of a contact."""
 MAX_SPLIT = 200
 """Most events or identifiers that one split names."""
 MAX_NAME = 200
 MOST_TYPED_COLUMNS = 32
-"""Of an environment: each is written into every row that has the property."""
+"""The most typed columns of an environment: each is written into every row with the property."""
 MOST_VALUE_LISTS, MOST_LIST_VALUES = 100, 10_000
 """Named lists of an environment, and values of one."""
 MOST_CHANGED_VALUES = 1000
@@ -64,11 +64,11 @@ LIVE_STATES = ("ok", "warned", "duplicate", "refused", "quarantined")
 GAPS = ("behind", "busy")
 """Why a program may miss rows: it began or came back too late, or more comes than is looked at."""
 MOST_LIVE_S = 86_400
-"""Of a stream of its rows for a program."""
+"""The longest live stream for a program, in seconds."""
 MAX_TYPES, MAX_TYPE = 100, 200
-"""Of a webhook."""
+"""The most types of a webhook, and the longest name of a type."""
 SECRET_PREFIX = "whsec_"  # noqa: S105 - no secret
-"""Of every webhook secret that is made here."""
+"""Prefix of the webhook secrets that Headwater makes."""
 SECRET_LENGTHS = (6, 256)
 MAX_RECEIVER_SECRET = 2048
 MAX_CONSENT = 256
@@ -81,4 +81,4 @@ NOTIFICATIONS = (
     "segment.entered",
     "segment.left",
 )
-"""Types of webhooks' messages that are no event's."""
+"""Types of webhook messages that do not report an event."""

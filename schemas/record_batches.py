@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaProducer
 
 Headers = Sequence[tuple[str, bytes]]
-"""Of a Kafka record."""
+"""Headers of a Kafka record."""
 Message = tuple[bytes | None, bytes | None, *tuple[Headers, ...]]
 """Key, value, and headers if it has any; a value of ``None`` deletes the key from a compacted topic."""
 

@@ -24,7 +24,7 @@ class Backoff:
         self.next_s = min(self.next_s * 2, self._longest_s)
 
     def reset(self) -> None:
-        """After a success: the next pause is the first one again."""
+        """Call after a success: the next pause is the first one again."""
         self.next_s = self._first_s
 
 
@@ -50,9 +50,9 @@ async def repeated(
     retry_s: tuple[float, float] | None = None,
     at_once: bool = True,
 ) -> NoReturn:
-    """Call for ever, ``every_s`` seconds between two calls; ``at_once``: the first one without a pause.
+    """Repeats a call for ever, with ``every_s`` seconds between two calls; ``at_once``: without a pause at first.
 
-    After a failure the pauses are those of ``Backoff(*retry_s)``, without ``retry_s`` the same as always.
+    After a failure it pauses as ``Backoff(*retry_s)`` does, or for ``every_s`` without ``retry_s``.
     """
     backoff = Backoff(*(retry_s or (every_s,)))
     if not at_once:

@@ -193,7 +193,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def secret_keys(self) -> list[str]:
-        """The first seals; of the variable, else of the file, else what the local stack has made."""
+        """Keys that seal secrets, the sealing key first: from the variable, the file, or the local stack's file."""
         text = self.secret_key
         for file in (Path(self.secret_key_file), self.home / "secret.key") if not text else ():
             if file.is_file():
@@ -203,7 +203,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def clickhouse(self) -> str:
-        """With the password that the embedded database has made, where it is that one."""
+        """ClickHouse's URL; for the embedded database with the password that it generated."""
         if self.clickhouse_url:
             return self.clickhouse_url
         password = self.home / "clickhouse.password"
@@ -262,7 +262,7 @@ def variable(name: str) -> str:
 
 
 def strangers(environment: Iterable[str]) -> list[tuple[str, str]]:
-    """Variables with our prefix that are no setting, each with the nearest one that is, or with nothing."""
+    """Returns the unknown variables with Headwater's prefix, each with the nearest known one (or an empty text)."""
     settings = [name.upper() for name in Settings.model_fields]
     names = {PREFIX + name for name in settings} | OTHERS
     unknown = []

@@ -18,7 +18,7 @@ PATH_PARTS = {
     "trigger": "The hexadecimal part of a campaign's trigger_url.",
     "who": "An e-mail address, or its MD5 or XXH64 in hexadecimal.",
 }
-"""Of paths: by name, or by tag and name."""
+"""Descriptions of path parameters, by name, or by tag and name."""
 QUERY_PARTS = {
     "limit": "Most entries of a page.",
     "page": "Which page, from 1 on.",
@@ -57,4 +57,4 @@ QUERY_PARTS = {
     "variables": "Its variables, as JSON.",
     "operationName": "Which of its operations.",
 }
-"""Of queries whose schema says nothing."""
+"""Descriptions of query parameters whose schema has none."""

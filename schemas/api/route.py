@@ -22,7 +22,7 @@ ANY_KEY = "*"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteSpec:
-    """``path`` as its route has it; ``answers`` are the good ones by status: the name of a shape, ``[]`` of a list."""
+    """A route of the API. ``answers``: the shape of each successful answer, by status; ``[]`` marks a list."""
 
     method: str
     path: str
@@ -34,7 +34,7 @@ class RouteSpec:
     body_needed: bool = True
     query: dict[str, Schema] = field(default_factory=dict)
     media: str = "application/json"
-    """Of its good answers; of ``application/x-ndjson`` the shape is that of a line."""
+    """The media type of successful answers; with ``application/x-ndjson`` the shape is that of a line."""
     errors: dict[int, str] = field(default_factory=dict)
     """Errors beside those of its kind of route, or in another shape."""
 
@@ -45,7 +45,7 @@ class RouteSpec:
 
     @property
     def public_path(self) -> str:
-        """As a client writes it."""
+        """The path as the documentation shows it."""
         return self.path.replace(":path}", "}")
 
 
@@ -72,7 +72,7 @@ SYNC: dict[str, Schema] = {"sync": one_of(*SYNC_WORDS), **WAIT}
 def get(
     path: str, scope: str, shape: str, summary: str, query: dict[str, Schema] | None = None, *, listed: bool = False
 ) -> RouteSpec:
-    """A read; one that is ``listed`` has pages."""
+    """Describes a read; ``listed``: the answer is a list with pages."""
     parameters = {**(query or {}), **(PAGES if listed else {})}
     return RouteSpec(
         method="GET",
@@ -96,7 +96,7 @@ def write(  # noqa: PLR0917 - a line of the table reads best without names
     body_needed: bool = True,
     errors: dict[int, str] | None = None,
 ) -> RouteSpec:
-    """A write, or a read with a body; without ``body`` it has none."""
+    """Describes a write, or a read with a body. ``body``: the name of the body's schema; empty: no body."""
     return RouteSpec(
         method=method,
         path=path,

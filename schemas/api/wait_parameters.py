@@ -12,7 +12,7 @@ def sync_timeout_ms(query: Mapping[str, str]) -> int | None:
 
 
 def is_true(query: Mapping[str, str], name: str) -> bool:
-    """A parameter that is true or false, false where it is absent; raises ``ApiError`` (422)."""
+    """Reads a boolean parameter, false if it is absent; raises ``ApiError`` (422)."""
     word = query.get(name, "false").lower()
     if word not in SYNC_WORDS:
         raise ApiError("invalid_field", f"{name} must be true or false", name)
@@ -28,4 +28,4 @@ def timeout_ms(query: Mapping[str, str]) -> int:
 
 
 CHECKS: dict[str, Callable[[Mapping[str, str]], object]] = {"sync": sync_timeout_ms, "timeout_ms": timeout_ms}
-"""By parameter, the function that raises for a wrong value."""
+"""Functions that raise ``ApiError`` for a wrong value, by parameter."""

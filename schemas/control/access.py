@@ -21,7 +21,7 @@ class Principal(NamedTuple):
     kind: str
     workspace: str
     environment: str
-    """The key's own; ``environment_of`` says which one the request is about."""
+    """The key's own environment; ``environment_of`` returns the one that a request is about."""
     scopes: tuple[str, ...]
     rate_limit: int | None = None
 
@@ -68,7 +68,10 @@ def _user_of(credentials: bytes) -> str | None:
 
 
 def authorise(control: ControlState, key: str | None, scope: str | None, now_ms: int) -> Principal:
-    """Raises ``ApiError``: 401 without a valid key, 403 without the scope; ``None``: the handler checks the scope."""
+    """Returns the caller; raises ``ApiError``: 401 without a valid key, 403 without the scope.
+
+    Without ``scope`` the handler checks it later.
+    """
     if not key:
         raise ApiError("missing_key", "an API key is needed: Authorization: Bearer KEY", "Authorization")
     api_key = control.key(key, now_ms)

@@ -17,7 +17,7 @@ class RequiredConsent(NamedTuple):
     required: Required
 
     def allows(self, consents: Mapping[str, Any]) -> bool:
-        """A refusal by any of the names is one; a consent that was taken back says nothing."""
+        """Whether the consents allow a message: a refusal under any name forbids it; removed ones do not count."""
         values = [consents.get(name) for name in self.names]
         if False in values:
             return False

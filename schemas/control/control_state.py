@@ -79,7 +79,7 @@ KINDS: dict[str, type[ControlRecord]] = {
 
 
 def digest(key: str) -> str:
-    """An API key as it is stored: by its digest."""
+    """Returns the form in which an API key is stored: its SHA-256."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -88,7 +88,7 @@ def record_key(kind: str, workspace: str, record_id: str) -> bytes:
 
 
 def parse_key(key: bytes | None) -> tuple[str, str, str] | None:
-    """Workspace, kind and id of a record's key; ``None`` where it is no such key."""
+    """Returns workspace, kind and id of a record's key; ``None`` for a malformed key."""
     try:
         workspace, kind, record_id = (key or b"").decode().split("/", 2)
     except ValueError:
@@ -126,10 +126,10 @@ class ControlState:
         self.campaigns: dict[tuple[str, str], dict[str, Campaign]] = defaultdict(dict)
         self._campaign_homes: dict[tuple[str, str], tuple[str, str]] = {}
         self.receivers: dict[str, Receiver] = {}
-        """By id: their own requests carry no key that would say whose they are."""
+        """By id alone: a provider's request carries no key that would name the workspace."""
         self.triggers: dict[str, Campaign] = {}
         self.typed_columns: dict[tuple[str, str], dict[str, TypedColumn]] = {}
-        """By workspace and environment, then property; no environment without any."""
+        """By workspace and environment, then property; environments without typed columns are absent."""
         self.erased = Erased()
         self.erasures: dict[str, Erasure] = {}
         self.open_erasures: dict[str, Erasure] = {}
@@ -256,7 +256,7 @@ class ControlState:
                 raise TypeError(type(record))
 
     def standing(self, segment: Segment, partitions: int) -> tuple[SegmentStatus, int, int, str]:
-        """Status, contacts done, of all, and why it is disabled: over all partitions, of this version and lists."""
+        """Returns status, finished contacts, all contacts and a reason (disabled) from all partitions' reports."""
         reports = [r for r in self.progress[segment.workspace, segment.id].values() if r.partition < partitions]
         home = (segment.workspace, segment.environment)
         now = (segment.version, stamp_of(segment, self.segments[home], self.value_lists[home]))
@@ -269,7 +269,7 @@ class ControlState:
         return "live" if is_live else "backfilling", done, total, ""
 
     def rules_and_lists(self, home: tuple[str, str]) -> tuple[dict[str, Any], dict[str, ListValues]]:
-        """Of an environment: each segment's rule as it was written, by id, and the named lists by name."""
+        """Returns an environment's rules as written, by segment id, and its named lists, by name."""
         return {s.id: s.rule for s in self.segments[home].values()}, contents_of(self.value_lists[home])
 
     def key(self, secret: str, now_ms: int) -> ApiKey | None:
@@ -281,12 +281,12 @@ class ControlState:
         return key if key.is_valid(now_ms) else None
 
     def campaigns_of(self, workspace: str) -> list[Campaign]:
-        """Of all its environments."""
+        """Returns the campaigns of all environments of a workspace."""
         homes = [(workspace, name) for name in self.environments[workspace]]
         return [campaign for home in homes for campaign in self.campaigns[home].values()]
 
     def has_campaign(self, workspace: str, campaign_id: str) -> bool:
-        """In any of its environments: an id is a workspace's."""
+        """Whether any environment has the campaign: an id is unique within a workspace."""
         return (workspace, campaign_id) in self._campaign_homes
 
     def apart(self, workspace: str) -> frozenset[str]:

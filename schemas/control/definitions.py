@@ -43,15 +43,15 @@ class Workspace(ControlRecord):
 
     name: str
     allowed_origins: tuple[str, ...] = ("*",)
-    """Whose pages may use a public key in a browser."""
+    """Origins of the pages that may use a public key in a browser."""
     limits: dict[str, int] = {}
     link_devices: bool = False
     """Whether a device id ties contacts together like any other identifier."""
     link_emails: bool = True
-    """Whether an e-mail address does; a family or a shop's desk may share one."""
+    """Whether an e-mail address ties contacts together; a family or a shop's desk may share one."""
     link_phones: bool = True
     retention: dict[str, Annotated[int, Field(ge=1)]] = {}
-    """Days that what ``KEPT_DAYS`` names is kept; events that are not named for ever."""
+    """Days to keep rows, by the names of ``KEPT_DAYS``; without an entry events are kept for ever."""
 
     @property
     def apart(self) -> frozenset[str]:
@@ -86,7 +86,7 @@ class ApiKey(ControlRecord):
     sha256: str
     expires_ms: int | None = None
     rate_limit: int | None = None
-    """Requests a second at each edge; ``None``: the setting's."""
+    """Requests a second at each edge; ``None``: the value of the setting."""
 
     def is_valid(self, now_ms: int) -> bool:
         return not self.deleted and (self.expires_ms is None or now_ms < self.expires_ms)
@@ -126,7 +126,7 @@ class ValueList(ControlRecord):
 
     @cached_property
     def content(self) -> ListValues:
-        """As rules hold it."""
+        """The list's content in the form that rules use."""
         return ListValues(name=self.name, digest=digest_of(self.values), values=self.values)
 
 
@@ -137,9 +137,9 @@ class SegmentProgress(ControlRecord):
     partition: int
     version: int
     lists: str = Field("", exclude_if=lambda stamp: not stamp)
-    """The content of the named lists that decide on it, as ``list_users.stamp_of`` has it.
+    """The stamp (``list_users.stamp_of``) of the named lists that the segment depends on.
 
-    Left out where none does: an earlier version then reads the record.
+    Left out without such lists, so that earlier versions can read the record.
     """
     state: SegmentStatus
     done: int = 0
@@ -155,7 +155,7 @@ class Webhook(ControlRecord):
     url: str
     types: tuple[str, ...]
     segments: tuple[str, ...] = ()
-    """Of which segments it hears ``segment.entered`` and ``segment.left``; empty: of all."""
+    """Segments whose ``segment.entered`` and ``segment.left`` it receives; empty: all segments."""
     secret: Secret = Field(repr=False)
     previous_secret: Secret = Field("", repr=False)
     previous_until_ms: int = 0
@@ -184,11 +184,11 @@ class Conversion(BaseModel):
     event: str
     window: str
     value: str | None = None
-    """Name of the property that is summed up."""
+    """Name of the property to sum."""
 
 
 class NeededConsent(BaseModel):
-    """Of a campaign's recipients; an empty field is the channel's, or the kind's, own."""
+    """The consent that a campaign's recipients need; an empty field means the default of the channel or the kind."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str | None = None
@@ -204,7 +204,7 @@ class Cap(BaseModel):
 
 
 class Campaign(ControlRecord):
-    """``number`` is its place in order of creation; ``trigger`` the hex part of a launch link, empty: it has none."""
+    """``number`` is its place in order of creation; ``trigger`` is the hex part of its launch link, or empty."""
 
     environment: str
     name: str
@@ -235,7 +235,7 @@ class Receiver(ControlRecord):
     """A signing secret or a public key, as the provider has it."""
     topic_arn: str = ""
     consent: str = ""
-    """As it was given."""
+    """The consent's name as the client set it; may be empty."""
 
     @property
     def ended_consent(self) -> str:
@@ -263,7 +263,7 @@ class Erasure(ControlRecord):
 
 
 class ErasureStep(ControlRecord):
-    """A store has nothing of an erasure left since ``created_ms``; ``id`` is ``<erasure>.<store>.<partition>``."""
+    """A store finished an erasure at ``created_ms``; ``id`` is ``<erasure>.<store>.<partition>``."""
 
     erasure: str
     store: str

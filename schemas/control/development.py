@@ -21,9 +21,9 @@ def is_loopback(host: str) -> bool:
 
 
 def check_keys(control: "ControlState", settings: Settings, now_ms: int, host: str = "host") -> None:
-    """Raises ``CannotStart`` where the network would reach a port that takes a published key.
+    """Raises ``CannotStart`` if a published key is valid and the process listens beyond loopback.
 
-    ``host`` is the setting that says where the process listens.
+    ``host`` is the name of the setting with the address to listen on.
     """
     address = getattr(settings, host)
     if is_loopback(address) or settings.public_dev_keys:

@@ -13,7 +13,7 @@ from schemas.records import identity
 IDENTITY, SEGMENTS, CLICKHOUSE, WEBHOOKS, EDGE = "identity", "segments", "clickhouse", "webhooks", "edge"
 STORES = (EDGE, IDENTITY, SEGMENTS, WEBHOOKS, CLICKHOUSE)
 PARTITIONED = frozenset({IDENTITY, SEGMENTS})
-"""Stores of which each partition says for itself when it is done."""
+"""Stores whose partitions each report the end of an erasure themselves."""
 
 
 class Erased:
@@ -62,7 +62,7 @@ def step_of(erasure: Erasure, store: str, partition: int, now_ms: int) -> Erasur
 
 
 def done_ms(steps: Iterable[ErasureStep], store: str, partitions: int) -> int | None:
-    """When the store was done with it, all its partitions; ``None``: not yet."""
+    """Returns when the last partition of the store finished the erasure; ``None``: not all have."""
     done = {step.partition: step.created_ms for step in steps if step.store == store}
     partitions_of = range(partitions if store in PARTITIONED else 1)
     return max(done[p] for p in partitions_of) if all(p in done for p in partitions_of) else None

@@ -21,7 +21,7 @@ SKIPS = ("no_address", "no_consent", "capped", "gone")
 KEEP_MS, KEEP_MOST = 90 * DAY_MS, 1000
 """How long a workspace keeps finished jobs, and how many."""
 MAX_OPEN = 20
-"""Jobs of a workspace that are not done at the same time."""
+"""The most unfinished jobs of a workspace."""
 PREFIX = "lch_"
 
 
@@ -35,7 +35,7 @@ class Audience(BaseModel):
 
 
 class LaunchJob(ControlRecord):
-    """``digest`` tells a repeat from another launch under the same id; ``after`` is the last contact that is done."""
+    """``digest`` tells a repeat from another launch with the same id; ``after`` is the last finished contact."""
 
     environment: str
     campaign: str
@@ -45,7 +45,7 @@ class LaunchJob(ControlRecord):
     variant: str = ""
     override_consent: bool = False
     on_entry: bool = False
-    """Whether it counts what contacts that enter the segment are sent: it is never done."""
+    """Whether the job counts messages to contacts that enter the segment; such a job never ends."""
     key_id: str
     digest: str = ""
     total: int = 0
@@ -62,12 +62,12 @@ class LaunchJob(ControlRecord):
 
     @property
     def done(self) -> int:
-        """Contacts that are decided."""
+        """The number of contacts that were launched or skipped."""
         return self.launched + sum(self.skipped.values())
 
 
 class MessageIds(NamedTuple):
-    """Of the message of a launch to a contact, and of the event that asks for it."""
+    """The ids of a launch's message to one contact, and of the event that requests it."""
 
     message_id: UUID
     event_id: str
@@ -80,7 +80,7 @@ def ids_of(launch_id: str, workspace: str, campaign: str, contact_id: str, kind:
 
 
 def job_id(workspace: str, environment: str, campaign: str, own: str) -> str:
-    """Of a launch that has an id of its sender's own."""
+    """Returns the job's id of a launch with a client's own id."""
     return PREFIX + uuid5(NAMESPACE_OID, f"{workspace}/{environment}/{campaign}/{own}").hex
 
 

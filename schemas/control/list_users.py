@@ -75,7 +75,7 @@ def users_of(name: str, segments: Segments) -> list[Segment]:
 
 
 def users_by_list(segments: Segments) -> dict[str, list[Segment]]:
-    """The same of every list that decides on any; each rule is looked at once."""
+    """Returns the segments that depend on each list, by the list's name; reads each rule once."""
     users: dict[str, list[Segment]] = {}
     for segment in sorted(segments.values(), key=lambda segment: (segment.created_ms, segment.id)):
         for name in lists_of(segment, segments):

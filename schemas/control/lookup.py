@@ -28,7 +28,7 @@ def require_test_environment(control: ControlState, workspace: str, name: str) -
 
 
 def require_campaign(campaigns: Mapping[str, Campaign], reference: str) -> Campaign:
-    """By id or number; raises ``ApiError`` (404)."""
+    """Returns the campaign with this id or number; raises ``ApiError`` (404)."""
     if reference not in campaigns and reference.isascii() and reference.isdigit():
         reference = next(
             (campaign.id for campaign in campaigns.values() if str(campaign.number) == reference), reference

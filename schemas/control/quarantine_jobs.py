@@ -54,7 +54,7 @@ class QuarantineJob(ControlRecord):
 
 
 def place_of(text: str) -> QuarantineId | None:
-    """A record's id, taken apart; ``None`` for other text."""
+    """Splits a record's id into its parts; ``None`` for other text."""
     match = _ID.fullmatch(text)
     return None if match is None else (match[1], int(match[2]), int(match[3]), int(match[4]))
 

@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import BeforeValidator, PlainSerializer
 
 SEALED = "\x1fsealed:"
-"""Before a sealed text; no secret of a customer begins with a control character."""
+"""Prefix of a sealed text; no customer's secret begins with a control character."""
 
 
 class _Keys:
@@ -24,7 +24,7 @@ class _Keys:
 
 
 def use(keys: Sequence[str]) -> None:
-    """Seal with the first key from now on, unseal with each; none: secrets stay in clear."""
+    """Sets the keys of this process: the first one seals, each one unseals. Without keys secrets stay in clear."""
     ciphers = [Fernet(urlsafe_b64encode(hashlib.sha256(key.encode()).digest())) for key in keys]
     _Keys.current = MultiFernet(ciphers) if ciphers else None
 

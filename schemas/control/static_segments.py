@@ -1,6 +1,6 @@
 """A static segment's id in; the attribute that marks its members, which clients neither set nor see, out; pure.
 
-So a list is a rule like any other: it merges, is taken apart, is read from rows and is explained as attributes are.
+So a static segment is an ordinary rule: merges, splits, backfills and explanations treat it like any attribute.
 """
 
 from typing import Any
@@ -21,15 +21,15 @@ def rule_of(segment_id: str) -> dict[str, Any]:
 
 
 def is_list(name: str) -> bool:
-    """Whether an attribute says that its contact is on a list."""
+    """Whether the attribute marks members of a static segment."""
     return name.startswith(PREFIX)
 
 
 def without(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Attributes as clients know them."""
+    """Returns the attributes that clients see: all but those of static segments."""
     return {name: value for name, value in attributes.items() if not is_list(name)}
 
 
 def shown(text: str) -> Any:
-    """The same of attributes as JSON text, parsed only where there is something to leave out."""
+    """Removes the same attributes from JSON text; parses the text only if it contains one of them."""
     return without(orjson.loads(text)) if _MARK in text else orjson.Fragment(text)

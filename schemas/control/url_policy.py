@@ -37,7 +37,7 @@ def _carried(address: IPv6Address) -> IPv4Address | None:
 
 
 def is_public(text: str) -> bool:
-    """Whether the address is one of the public internet; text that is no address is not."""
+    """Whether the text is an address of the public internet."""
     try:
         address = ip_address(text)
     except ValueError:

@@ -30,7 +30,7 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "after": operator.gt,
 }
 EXACT_DIGITS = 20
-"""Of a text that spells a whole number: as many as 64 bits may have."""
+"""The most digits of a text that spells a whole number: as many as 64 bits may have."""
 
 
 def number_of(value: Any) -> int | float | None:

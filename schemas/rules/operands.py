@@ -19,7 +19,7 @@ ORDER_OPS = ("gt", "gte", "lt", "lte")
 EXISTENCE_OPS = ("exists", "not_exists")
 TIME_OPS = ("before", "after")
 EXACT = 2**53
-"""Up to here every whole number is a float of its own."""
+"""Up to this number, a float represents every whole number exactly."""
 
 
 def scalar(value: Any, at: str) -> Scalar:
@@ -192,7 +192,7 @@ def boolean(value: Any, at: str) -> bool:
 
 
 TEXT_OPS = ("eq", "ne", "in", "not_in", "contains", "starts_with", "ends_with", *EXISTENCE_OPS)
-"""Of identifiers, which are texts."""
+"""Operators for identifiers, which are texts."""
 OPERANDS: dict[str, Callable[[Any, str], Any]] = {
     "eq": scalar,
     "ne": scalar,

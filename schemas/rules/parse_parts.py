@@ -39,7 +39,7 @@ COUNT_OPS = ("eq", "ne", *ORDER_OPS)
 AGGREGATES = ("sum", "max", "min")
 OF_MACHINES = ("message.opened", "message.clicked")
 LARGEST = 10**12
-"""Of a number that is added up or compared with such: in millionths it has to fit into 64 bits."""
+"""The largest number in a sum, or compared with a sum: in millionths it has to fit into 64 bits."""
 
 
 def step(value: Any, at: str, where: Zone, *, is_first: bool) -> Step:

@@ -47,7 +47,7 @@ _CONTACTS = """
 SELECT contact_id, attributes, consents, identifiers FROM contacts FINAL
 WHERE workspace = {workspace:String} AND environment = {environment:String} AND merged_into = ''"""
 _COUNTED_KEY = f"concat(event_id, char({ord(SEPARATOR)}), right(own_contact_id, {SENDER_LENGTH}))"
-"""As ``schemas.records.sameness.counted_key``."""
+"""The SQL of ``schemas.records.sameness.counted_key``."""
 _EVENTS = f"""
 SELECT contact_id, {_COUNTED_KEY} AS key, toUnixTimestamp64Milli(timestamp) AS time_ms, type, properties
 FROM events_resolved

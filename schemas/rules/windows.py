@@ -16,7 +16,7 @@ NEVER = 1 << 62
 MOST_EVENTS = 1000
 """Past events, per contact and condition, that a sum, an extreme, a sequence or an absence looks at: the newest."""
 MOST_FUTURE = 100
-"""Events that wait for their time, per condition; of more the nearest are kept (or ``keep.most`` if that is more)."""
+"""The most future events kept per condition: the nearest ones (``keep.most`` of them if that is more)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,11 @@ from schemas.errors import CannotStart
 from schemas.settings import Settings, variable
 
 READS = {"distributed_product_mode": "global"}
-"""Of several shards: a table that is joined is read on all of them, wherever the other one's rows lie."""
+"""With several shards: the right side of a join is read from all shards, as its rows may lie on another shard."""
 
 
 def read_database(settings: Settings) -> str:
-    """The database that is read: where there are shards, that with the tables of all of them."""
+    """Returns the database for reads; with several shards, the one whose tables read all shards."""
     return f"{settings.clickhouse_database}_all" if settings.clickhouse_shards > 1 else settings.clickhouse_database
 
 

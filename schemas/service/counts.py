@@ -38,7 +38,7 @@ class RequestCounts:
     """Counts of one dialect at one edge since its start; codes as in ``schemas/errors.py``."""
 
     accepted: int = 0
-    """Requests that were answered as good ones."""
+    """Requests that were accepted."""
     events: int = 0
     """Events that were acknowledged."""
     refused: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -49,12 +49,12 @@ class RequestCounts:
 
 @dataclass(slots=True)
 class StageCounts:
-    """Of a worker or a sink since its start."""
+    """Counts of a worker or a sink since its start."""
 
     records: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     """By topic and outcome: ``done`` or ``quarantined``."""
     latency: defaultdict[str, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
-    """From a record's time until it is done, by topic."""
+    """Seconds from a record's timestamp until it is done, by topic."""
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     """By activity, one of the phases of the catalogue."""
     event_age: Histogram = field(default_factory=Histogram)
@@ -63,25 +63,25 @@ class StageCounts:
 
 @dataclass(slots=True)
 class SinkCounts(StageCounts):
-    """Of a sink since its start."""
+    """Counts of a sink since its start."""
 
     rows: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
-    """By table."""
+    """Stored rows, by table."""
     inserts: defaultdict[str, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
-    """Seconds of those that were done, by table."""
+    """Seconds of successful inserts, by table."""
     errors: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
-    """By kind."""
+    """Failed calls, by kind of error."""
 
 
 @dataclass(slots=True)
 class WebhookCounts:
-    """Of a sender since its start."""
+    """Counts of a sender of webhooks since its start."""
 
     attempts: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
-    """By the class of their outcome."""
+    """Attempts, by the class of their outcome."""
     deliveries: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
-    """That have ended, by status."""
+    """Ended deliveries, by status."""
     seconds: Histogram = field(default_factory=Histogram)
-    """Of requests that were made."""
+    """Seconds of the requests to endpoints."""
     event_age: Histogram = field(default_factory=Histogram)
-    """From a message's cause until its endpoint accepted the first attempt."""
+    """Seconds from a message's cause until its endpoint accepted the first attempt."""

@@ -40,7 +40,7 @@ async def state_of(check: Check, patience_s: float = PATIENCE_S) -> dict[str, st
 
 
 async def states_of(checks: Mapping[str, Check], patience_s: float = PATIENCE_S) -> dict[str, dict[str, str]]:
-    """All of them at the same time."""
+    """Runs all checks at the same time; returns their states by name."""
     states = await asyncio.gather(*(state_of(check, patience_s) for check in checks.values()))
     return dict(zip(checks, states, strict=True))
 
@@ -75,7 +75,7 @@ async def _beat(path: Path, checks: Mapping[str, Check]) -> None:
 
 
 def write(path: Path, value: Any) -> None:
-    """Whole or not at all; a full disk leaves the old one, which tells by its age."""
+    """Replaces the file atomically; on a full disk the old file stays, and its age shows the failure."""
     partial = path.with_suffix(".partial")
     try:
         partial.write_text(json.dumps(value))

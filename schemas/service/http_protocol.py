@@ -69,10 +69,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if self._unfinished + self._received > self.max_head_bytes:
-            # else the whole of it is too little to be looked at
+            # checked only here: fewer bytes cannot hold a head over the limit
             head = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             self._is_too_large |= head > self.max_head_bytes
-        # counted here and not one by one: what a head has room for is little enough to be kept for a moment
+        # headers are counted here, not while they arrive: those of a head within its limit need little memory
         self._is_too_large |= len(self.headers) > self.max_headers
         self._unfinished = 0
         self._deadline = self.loop.time() + self.body_s

@@ -62,9 +62,9 @@ async def started_producer(settings: Settings) -> AIOKafkaProducer:
 
 
 class QuietClients:
-    """For callers that say themselves that the broker does not answer: aiokafka would, with each try.
+    """Silences aiokafka's log of each failed try, for callers that report an unavailable broker themselves.
 
-    Several may overlap, and the last to leave gives the logger its level back.
+    Several may overlap; the last one to leave restores the logger's level.
     """
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ async def make_topic(settings: Settings, name: str) -> None:
 
 
 class Probe:
-    """Asks the leaders of a topic's partitions where they end: one that answers this takes records, too."""
+    """Asks the leaders of a topic's partitions for their end offsets: a leader that answers also accepts records."""
 
     def __init__(self, settings: Settings, topic: topics.Topic) -> None:
         self._settings = settings
@@ -255,7 +255,7 @@ class Tail:
             return
 
     def _missing(self, end: dict[TopicPartition, int]) -> dict[int, int]:
-        """Partitions that are not read up to ``end`` yet, and where it is."""
+        """Returns the partitions that are not read up to ``end`` yet, with their ends."""
         return {tp.partition: end[tp] for tp in self._parts if self._next[tp] < end[tp]}
 
     def _has_ended(self) -> bool:

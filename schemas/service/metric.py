@@ -22,7 +22,7 @@ EVERY, STACK, EDGE, READER, WORKER, SINK, WEBHOOKS, PIPELINE = (
 DIALECTS = ("altacee", "altcraft", "altertable", "parcelvoy", "posthog", "segment")
 """``altacee`` is the native API."""
 OUTCOMES = {401: "unauthorized", 403: "unauthorized", 429: "limited", 500: "failed", 503: "unavailable"}
-"""Of a refused request by status; any other is ``refused``."""
+"""Outcomes of refused requests, by status; other statuses mean ``refused``."""
 REQUEST_OUTCOMES = ("accepted", "refused", "unauthorized", "limited", "unavailable", "failed")
 STAGES = ("identity", "segments", "clickhouse")
 READ_TOPICS = tuple(

@@ -41,9 +41,9 @@ WINDOW_S = 10.0
 
 
 class Throttle(logging.Filter):
-    """At most ``BURST`` records of one message template in ``WINDOW_S``; the next one tells how many were left out.
+    """Passes at most ``BURST`` records of a message template in ``WINDOW_S``; the next one has the number left out.
 
-    aiokafka says several hundred times a second that the broker is away, while it is.
+    While the broker is unavailable, aiokafka logs that several hundred times a second.
     """
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ def _hidden(match: re.Match[str]) -> str:
 
 
 def read_settings() -> Settings:
-    """The environment's; ends the process with a line for each variable that is wrong."""
+    """Reads the settings from the environment; ends the process with a line for each invalid variable."""
     for unknown, nearest in strangers(os.environ):
         hint = f"; do you mean {nearest}?" if nearest else ""
         sys.stderr.write(f"{unknown} is no setting and has no effect{hint}\n")

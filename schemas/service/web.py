@@ -44,7 +44,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _VALUE = re.compile(r":[^/]+")
-"""Of a path: an identifier's value, which is a person's."""
+"""An identifier's value in a path: it is personal data."""
 REQUEST_ID = "headwater.request_id"
 HEADERS = "headwater.header_map"
 """The scope's headers by name; the edge sets it before any of its endpoints runs."""
@@ -168,7 +168,7 @@ def authorise(
 
 
 class DrainingServer(uvicorn.Server):
-    """On SIGTERM it answers for ``drain_s`` more, as one that is not ready; then, or at once on a second, it stops."""
+    """After SIGTERM it reports not ready and answers for ``drain_s`` more; a second SIGTERM stops it at once."""
 
     def __init__(self, config: uvicorn.Config, drain_s: float) -> None:
         super().__init__(config)
@@ -206,9 +206,9 @@ def shared_socket(host: str, port: int) -> socket.socket:
 
 
 def serve(app: App, host: str, port: int, drain_s: float = 0.0, *, shared: bool = False) -> None:
-    """Run an app in this process until SIGTERM, and ``drain_s`` more; logging is set up already.
+    """Runs an app in this process until SIGTERM, and ``drain_s`` more. Set up logging before.
 
-    ``shared``: the port is that of several processes (``shared_socket``).
+    ``shared``: several processes share the port (``shared_socket``).
     """
     config = uvicorn.Config(
         app,
@@ -233,7 +233,7 @@ def serve(app: App, host: str, port: int, drain_s: float = 0.0, *, shared: bool 
 
 
 def _briefly(send: Send) -> Send:
-    """Of a process that must not start the log has the reason alone, in place of a traceback."""
+    """Logs only the reason, without a traceback, if the process cannot start."""
 
     async def brief(message: Message) -> None:
         last = message.get("message", "").strip().rpartition("\n")[2]

@@ -18,14 +18,14 @@ TRACEPARENT = "traceparent"
 EVENTS = "headwater-traces"
 """Name of the Kafka header whose value is a JSON object: event id to ``traceparent``."""
 TRACE = "headwater.trace"
-"""Under it a request's scope has the ``traceparent`` of its span, where it is traced."""
+"""Name in a request's scope: the ``traceparent`` of the span of a traced request."""
 MOST_EVENTS = 64
 MOST_BYTES = 32 * 1024
-"""Of that header's value: event ids are at most 256 bytes long."""
+"""The largest value of that header: event ids are at most 256 bytes long."""
 _FORM = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.{0,256})?")
 
 Traces = dict[str, str]
-"""Of the traced events among a record's: event id to ``traceparent``."""
+"""The traced events of a record: event id -> ``traceparent``."""
 
 
 NO_TRACES: Traces = {}

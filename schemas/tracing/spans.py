@@ -12,7 +12,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class KafkaRecord(Protocol):
-    """A record of Kafka, as far as a span tells of it."""
+    """The parts of a Kafka record that a span needs."""
 
     @property
     def topic(self) -> str: ...
@@ -48,9 +48,9 @@ class Tracer(Protocol):
     """Makes the spans of one process; no method waits for a collector."""
 
     def request(self, method: str, route: str, header: bytes) -> RequestSpan | None:
-        """The span of a request that came in; ``header``: its ``traceparent``. ``None``: it is not sampled.
+        """Starts the span of an incoming request with this ``traceparent``; ``None`` if it is not sampled.
 
-        ``route``: its path where that has no part of its own, for such a part may be a person's; else empty.
+        ``route``: the request's path, or empty for a path with parameters, which may be personal data.
         """
         ...
 
@@ -85,7 +85,7 @@ def traced(tracer: Tracer | None, records: Iterable[KafkaRecord], operation: str
 
 
 def watching(span: RequestSpan, send: Send) -> Send:
-    """``send``, which also tells the span the status of the answer."""
+    """Returns a ``send`` that also reports the answer's status to the span."""
 
     async def sending(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":

@@ -162,7 +162,7 @@ Step = Literal[
     "repeated",
     "delivered",
 ]
-"""Of an event's way through the pipeline, in its order."""
+"""Steps of an event's way through the pipeline, in order."""
 
 
 @closed

@@ -45,7 +45,7 @@ def _nothing() -> Any:
 Instant = Annotated[int, BeforeValidator(_as_ms), WithJsonSchema({"type": ["string", "number"]})]
 """A time of a body, in milliseconds in the model."""
 Absent = Field(default_factory=_nothing)
-"""For a field that may be absent but not ``null``: ``model_fields_set`` tells; OpenAPI shows no default."""
+"""A field that may be absent but not ``null``: ``model_fields_set`` shows which; OpenAPI shows no default."""
 
 
 class _OrEmpty:
@@ -69,7 +69,7 @@ Model = TypeVar("Model", bound=Body)
 _CODES = {"missing": "missing_field", "extra_forbidden": "unknown_field"}
 _REASONS = {"list_type": "must be a list", "model_type": "must be a JSON object", "dict_type": "must be a JSON object"}
 MOST_PROBLEMS = 1000
-"""Of one body, that are described: a description takes six times as long as finding the problem."""
+"""The most problems of a body that an answer describes: describing one takes six times as long as finding it."""
 _BLANK = r"String should match pattern '\S'"
 
 

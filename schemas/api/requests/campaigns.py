@@ -96,7 +96,7 @@ class CampaignEdit(Body):
 
 class NewCampaign(Body):
     id: OwnId | None = None
-    """Of one's own, so that events that name it before it is defined belong to it; one is made where none is given."""
+    """The client's own id: earlier events with this campaign id belong to it. By default Headwater makes an id."""
     name: Name
     channel: Channel
     status: CampaignStatus | None = None
@@ -118,13 +118,13 @@ class NewLaunch(Body):
     """An id, or ``type:value``."""
     rule: Any = None
     id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-    """Of one's own: the same id again is the same launch."""
+    """The client's own id: a second request with this id means the same launch."""
     dry_run: bool = False
-    """Whether to say only what would happen."""
+    """Whether to answer with what would happen, without launching."""
     override_consent: bool = False
     """Whether consents are passed over; needs the scope ``campaigns:override_consent``."""
     content: OrEmpty[dict[str, Any]] | None = None
-    """Of the messages, as they are delivered."""
+    """The content of the messages, delivered unchanged."""
     custom_data: OrEmpty[dict[str, Any]] | None = None
     variant: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     """A variant of the campaign; by default each contact gets a variant by its id."""
