@@ -59,5 +59,5 @@ def phone(value: str) -> str | None:
 
 
 def _is_international(number: phonenumbers.PhoneNumber, normal: str) -> bool:
-    """Whether digits without a plus are one: a numbering plan knows it, or it is longer than national ones."""
+    """Whether digits without a plus are an international number: it is valid, or longer than national numbers."""
     return phonenumbers.is_valid_number(number) or len(normal) > _LONGEST_NATIONAL + 1

@@ -105,7 +105,7 @@ def _is_in_ranges(ip: str) -> bool:
 
 
 _CACHED_LENGTH = 512
-"""Characters of the longest user agent that is remembered."""
+"""The longest user agent whose result is cached, in characters."""
 
 
 @lru_cache(maxsize=4096)

@@ -9,5 +9,5 @@ _KINDS = {
 
 
 def address_kind(channel: str) -> str:
-    """The type of address that a channel needs; empty for a channel that this list does not have: it needs none."""
+    """Returns the type of address that a channel needs; empty for other channels, which need none."""
     return _KINDS.get(channel.strip().lower().replace("-", "_"), "")

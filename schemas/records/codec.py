@@ -44,12 +44,12 @@ RUNS: tuple[avro.Run, ...] = (
 )
 """Fields of which the items of a batch often have the same values."""
 READ_RUNS: tuple[avro.Run, ...] = (*RUNS, ("context", "profile"))
-"""The same for a reader. A writer would have to keep their values, which may be large."""
+"""The runs of a reader. A writer would have to keep the values of the last one, which may be large."""
 HEADER = 10
 
 
 class UndecodableError(ValueError):
-    """The bytes are no record of ours; the message says which part is wrong."""
+    """The bytes are not one of our records; the message names the wrong part."""
 
 
 class UnknownSchemaError(UndecodableError):
@@ -63,7 +63,7 @@ def _parsed(raw: Any) -> Any:
 
 
 def _bytes_defaults(schema: Any) -> None:
-    """Avro's JSON writes the default of bytes as text, and fastavro would hand that text out as it is."""
+    """Converts the defaults of bytes: Avro's JSON writes them as text, and fastavro would return that text."""
     for part in schema if isinstance(schema, list) else [schema]:
         if not isinstance(part, dict):
             continue
@@ -117,7 +117,7 @@ class Codec:
         return datum
 
     def _read_older(self, data: bytes, writer: Any) -> tuple[Any, int]:
-        """In the newest version's shape, and where it ends."""
+        """Reads a record of an earlier version; returns it in the newest version's shape, and its end."""
         stream = BytesIO(data)
         stream.seek(HEADER)
         return fastavro.schemaless_reader(stream, writer, self.schema), stream.tell()
@@ -147,9 +147,9 @@ class BatchCodec(Codec):
         return cast("list[Any]", self.decode(data)[self.field])
 
     def placer(self, *fields: str) -> Callable[[bytes], list[Any]]:
-        """A function as ``items`` whose items say where in the bytes these fields of theirs begin (``places``).
+        """Returns a function like ``items`` that adds ``places`` to each item: where in the bytes these fields begin.
 
-        Items of an earlier version say nothing of it.
+        Items of an earlier version have no ``places``.
         """
         read = avro.reader(self.schema, READ_RUNS, places=fields)
         return lambda data: cast("list[Any]", self._decode(data, read)[self.field])
@@ -222,7 +222,7 @@ def forward_event(event: PlacedEvent, data: bytes) -> bytes:
 
 
 def skim_events(data: bytes) -> list[EventOrigin]:
-    """Of each event where it came from and when, for less than ``decode_events``; raises ``UndecodableError`` too."""
+    """Reads each event's origin and time, at less cost than ``decode_events``; raises ``UndecodableError``."""
     return cast("list[EventOrigin]", _skim_events(data))
 
 

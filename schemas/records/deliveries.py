@@ -12,7 +12,7 @@ PENDING = "pending"
 SUCCEEDED = "succeeded"
 FAILED = "failed"
 ASKED = "asked"
-"""Values of a delivery's ``status``; ``ASKED`` stands under a key of its own beside it."""
+"""Values of a delivery's ``status``. ``ASKED``, a requested attempt, is a record of its own with another key."""
 
 ANSWERED, REDIRECTED, TIMED_OUT, UNREACHED = "status", "redirect", "timeout", "connection"
 PRIVATE, UNRESOLVED, INSECURE, UNSIGNED, BUSY = "private_address", "dns", "tls", "unsigned", "busy"
@@ -21,7 +21,7 @@ REASONS = (ANSWERED, REDIRECTED, TIMED_OUT, UNREACHED, PRIVATE, UNRESOLVED, INSE
 sign; ``BUSY``: too many test messages are under way."""
 
 EXPIRED = "expired: it was not sent"
-"""The error of an attempt that was none: its message had come too late."""
+"""The error of an attempt without a request: the message had expired."""
 
 _ID = re.compile(r"(dlv_[0-9a-f]{32})(?:_\d{1,6}_[0-9a-f]{8})?")
 
@@ -105,7 +105,7 @@ def attempt_id(delivery: str, attempt: int, entropy: str) -> str:
 
 
 def delivery_of(some_id: str) -> str | None:
-    """The delivery that a delivery's or an attempt's id means; ``None`` where it is neither."""
+    """Returns the delivery's id from the id of a delivery or an attempt; ``None`` for other text."""
     match = _ID.fullmatch(some_id)
     return None if match is None else match[1]
 

@@ -63,9 +63,9 @@ def links(kind: str) -> bool:
 
 
 def tied(identifiers: Sequence[Identifier], apart: Collection[str]) -> list[Identifier]:
-    """The identifiers of an event that belong to one contact: the strongest, which is first, and those not ``apart``.
+    """Returns an event's identifiers of one contact: the strongest, which is first, and those of no type ``apart``.
 
-    Whose strongest identifier is of a type that ties nothing together stands alone.
+    If the strongest identifier's type is ``apart``, it is the only one.
     """
     alone = bool(identifiers) and identifiers[0]["type"] in apart
     return [

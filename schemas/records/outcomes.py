@@ -62,7 +62,7 @@ def suppressed(event: Event, origin: Origin) -> Change:
 
 
 def of_change(change: Change) -> EventOutcome:
-    """Of a change of the kind ``SUPPRESSED``; raises ``ValueError`` for one that names no place."""
+    """Returns the outcome that a change of the kind ``SUPPRESSED`` reports; raises ``ValueError`` without a place."""
     try:
         profile = orjson.loads(change["profile"])
         partition, offset, index = (int(number) for number in profile["origin"])
@@ -79,7 +79,7 @@ def of_change(change: Change) -> EventOutcome:
 
 
 def of_quarantined(row: Quarantined) -> list[EventOutcome]:
-    """Of the events of a record in quarantine; none where it holds no events, or cannot be read."""
+    """Returns the outcomes of the events of a quarantined record; empty if it has none, or is unreadable."""
     name = row["topic"]
     is_resolved = name.endswith(topics.RESOLVED.name)
     if not is_resolved and not name.endswith(topics.EVENTS.name):

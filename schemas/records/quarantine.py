@@ -4,7 +4,7 @@ from schemas.records import codec
 from schemas.records.records import Quarantined
 
 MAX_PAYLOAD = 1_000_000
-"""Bytes that are kept of a record; one that is longer, or as long, counts as cut."""
+"""The most bytes kept of a record; a kept payload of this length counts as cut."""
 
 
 def encode(

@@ -21,7 +21,7 @@ BY_RULE, CARRIED, RESTATED = "rule", "carried", "restated"
 """Reasons of a membership change. ``BY_RULE``: the rule is new or another one; ``RESTATED`` repeats the current state;
 ``CARRIED`` changes ids alone: a merge has given a person's membership to another contact id."""
 REQUESTED, MESSAGE_FAILED = "message.requested", "message.failed"
-"""Types of the events of a campaign's message that is to be sent, and of one that was not."""
+"""Types of events: a campaign's message is to be sent, or could not be sent."""
 SPLIT = "split"
 LIFT = "lift"
 """Values of a retracting link's ``kind``: its pair is separated from then on, or may be tied again."""
@@ -63,7 +63,7 @@ class PlacedEvent(Event):
     """An event beside the record that it was read from."""
 
     places: NotRequired[tuple[int, int, int, int]]
-    """Where in the record it begins, its contact id does, what follows that does, and its origin does."""
+    """Byte offsets in the record: of the event, its contact id, the field after that, and its origin."""
 
 
 class EventOrigin(TypedDict):

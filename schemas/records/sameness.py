@@ -21,7 +21,7 @@ CONFLICT = "event_id_conflict"
 SEPARATOR = "\x7f"
 """No event id has it: it is not printable. JSON does not escape it."""
 SENDER_LENGTH = 12
-"""Characters of a sender in the keys of one contact's events: 60 bits tell its few identifiers apart."""
+"""Characters of a sender in the keys of one contact's events: 60 bits distinguish its few identifiers."""
 _OURS = 36
 
 
@@ -31,7 +31,7 @@ def event_key(event: Event) -> str:
 
 
 def key_from(event_id: str, kind: str, sender: str) -> str:
-    """The same of an event's type and its sender's own contact id."""
+    """Returns the same key from the event's id, its type and its sender's own contact id."""
     return f"{event_id}{SEPARATOR}{kind}{SEPARATOR}{sender}"
 
 
@@ -51,9 +51,9 @@ def id_in(text: str) -> str:
 
 
 def content_of(event: Event) -> int:
-    """32 bits that differ, but for one in four billion, where two copies of an event do not say the same.
+    """Returns a 32-bit checksum of an event's content: it differs for all but one in four billion copies that differ.
 
-    Times say nothing: one that the client did not give is the receipt's, and others are put right by when it sent.
+    Times do not count: without the client's time an event has its time of receipt, and other times are corrected.
     """
     texts = "\0".join(event[name] for name in ("kind", "campaign_id", "message_id", "variant", "channel"))
     return zlib.crc32(b"\0".join((texts.encode("utf-8", "surrogatepass"), event["profile"], event["properties"])))

@@ -21,7 +21,7 @@ _SMALL = [_spelled(n) for n in range(2 * SHORT)]
 
 
 def varint(n: int) -> bytes:
-    """Raises ``OverflowError`` for what takes more than 64 bits."""
+    """Encodes a number; raises ``OverflowError`` for more than 64 bits."""
     if 0 <= n < 2 * SHORT:
         return _SMALL[n]
     if 1 << 35 <= n < 1 << 42:  # a time
@@ -79,16 +79,16 @@ def more(data: bytes, at: int, n: int) -> tuple[int, int]:
 
 
 def negative() -> None:
-    """Where a text would end before it begins."""
+    """Raises the error of a text with a negative length."""
     raise ValueError("a length is negative")
 
 
 STEPS = [0 if n & 1 or n > 127 else 1 + (n >> 1) for n in range(256)]
-"""By its first byte, the bytes of a text and its length; 0: it is longer, or the byte is no length."""
+"""By the first byte of a text: its bytes, the length included; 0: the length is longer or invalid."""
 
 
 def leap(data: bytes, at: int) -> int:
-    """Behind a text whose length takes more than a byte."""
+    """Returns the end of a text whose length has more than one byte."""
     n = data[at]
     at += 1
     if n > 127:

@@ -19,7 +19,7 @@ def encode_webhook_test_result(result: WebhookTestResult) -> bytes:
 
 
 def is_webhook_test_result(data: bytes) -> bool:
-    """On `receipts` it stands among batches of receipts."""
+    """Whether a record of `receipts` is a test's result and not a batch of receipts."""
     return data.startswith(WEBHOOK_TEST_RESULT.header)
 
 
