@@ -61,8 +61,8 @@ def clickhouse() -> None:
 
 
 async def _store(settings: Settings) -> None:
-    """The sink, and beside it, in one of several, erasures and the squash on its schedule."""
-    # replicas rewrite each by itself what a squash joins, and mend their own parts
+    """Runs the sink; the first of several sinks also erases, keeps the ledger and squashes on schedule."""
+    # not in a cluster: there each replica would rewrite a squash by itself, and replicas repair their own parts
     is_alone, is_first = not settings.clickhouse_cluster, settings.worker == 0
     squashing = asyncio.create_task(every(settings)) if settings.squash_interval_s and is_first and is_alone else None
     control = ControlState()

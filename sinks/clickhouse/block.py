@@ -21,14 +21,14 @@ class Span:
 
 @dataclass(slots=True)
 class Block:
-    """For each partition a contiguous run of records, decoded; ``broken`` are undecodable records."""
+    """A contiguous run of decoded records of each partition; ``broken`` are undecodable records."""
 
     topic: str
     spans: dict[int, Span] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
     broken: list[tuple[Any, UndecodableError]] = field(default_factory=list)
     times_ms: list[int] = field(default_factory=list)
-    """Of all its records."""
+    """Timestamps of all records of the block."""
     traced: list[Any] = field(default_factory=list)
     """The records that carry a trace."""
 
@@ -51,7 +51,7 @@ class Block:
         else:
             span.last = record.offset
         if record.value is None:
-            return  # a tombstone takes nothing back: rows are never deleted this way
+            return  # a tombstone deletes no rows
         try:
             data = stream.decode(record.value)
         except UndecodableError as error:

@@ -18,13 +18,13 @@ log = logging.getLogger(__name__)
 
 WAIT_S = 60.0
 FOREVER_S = math.inf
-"""The patience of a process that has nothing to do without the database."""
+"""The patience of a process that has no work without the database."""
 REMIND_S = 10.0
 RETRY_S = 0.5
 READ_LAYER = "views/all_shards"
-"""What `_migrations` calls the tables that read all shards."""
+"""The name in `_migrations` of the tables that read all shards."""
 UNKNOWN = frozenset({60, 81})
-"""ClickHouse's codes for a table and a database that are not there."""
+"""ClickHouse's codes for a missing table and a missing database."""
 
 
 class NoAnswerError(Exception):
@@ -50,14 +50,14 @@ async def connected(settings: Settings, within_s: float = WAIT_S) -> AsyncClient
 
 
 async def writing(settings: Settings, within_s: float = WAIT_S) -> AsyncClient:
-    """The same, of the tables that the sink writes: of several shards those of this host."""
+    """Connects to the tables that the sink writes: with several shards, those of this host."""
     client = await connected(settings, within_s)
     client.database = settings.clickhouse_database
     return client
 
 
 async def reading(settings: Settings, within_s: float = WAIT_S) -> AsyncClient:
-    """The same, of the tables that reads are of: of several shards those of all."""
+    """Connects to the tables for reads: with several shards, those that read all shards."""
     client = await connected(settings, within_s)
     client.database = read_database(settings)
     for name, value in read_settings_of(settings).items():
@@ -66,7 +66,7 @@ async def reading(settings: Settings, within_s: float = WAIT_S) -> AsyncClient:
 
 
 async def provisioned(client: AsyncClient, settings: Settings) -> None:
-    """Return when the tables are of this release, or of a later one: a process that serves makes none."""
+    """Waits until another process has migrated the tables to this release or a later one."""
     names = {file.name for file in files("schemas").joinpath("clickhouse").iterdir() if file.name.endswith(".sql")}
     if settings.clickhouse_shards > 1:
         names.add(READ_LAYER)
@@ -91,7 +91,7 @@ async def provisioned(client: AsyncClient, settings: Settings) -> None:
 
 
 class Ping:
-    """A client of its own: its ping does not wait for other queries."""
+    """Pings ClickHouse with a client of its own, so that the ping does not wait for other queries."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

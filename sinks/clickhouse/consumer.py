@@ -125,7 +125,7 @@ class Assignment:
             self._committed.update(news)
 
     def again(self) -> list[str]:
-        """The topics that are still being read again, in words."""
+        """Returns a text for each topic that is still being read again."""
         texts = []
         for topic, inserter in self.inserters.items():
             places = [(tp, mark.until) for tp, mark in self._marks.items() if tp.topic == topic]

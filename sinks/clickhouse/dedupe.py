@@ -32,7 +32,7 @@ class Verdict(Enum):
 
 
 class Window:
-    """The last ``size`` to twice ``size`` keys; two generations, so forgetting costs nothing."""
+    """Holds the last ``size`` to twice ``size`` keys, in two generations: the older one is dropped as a whole."""
 
     def __init__(self, size: int) -> None:
         self._size = size

@@ -33,16 +33,16 @@ from sinks.clickhouse.writer import RowsRefusedError, Writer
 log = logging.getLogger(__name__)
 
 ROW_BYTES = 200
-"""Of an ordinary event in Kafka: when enough bytes wait, there are enough rows."""
+"""Bytes of an ordinary event in Kafka: they convert the rows of a block to bytes in the buffer."""
 GATHER, REST = 4.0, 0.5
 
 
 class TooManyRefusedError(Exception):
-    """So much is refused that the fault is hardly in the data; a person has to look."""
+    """So many records are refused that the data are hardly at fault; the sink stops for a person to look."""
 
 
 class DlqLimit:
-    """Refusals that pass: a hundred, and one more for every thousand rows that are stored."""
+    """Limits refused records: a hundred at first, and one more for every thousand stored rows."""
 
     def __init__(self, most: int = 100, rows_each: int = 1000) -> None:
         self._most = most
@@ -53,7 +53,7 @@ class DlqLimit:
         self._left = min(self._most, self._left + rows / self._each)
 
     def refused(self, what: str) -> None:
-        """Raises ``TooManyRefusedError`` when nothing is left."""
+        """Counts a refused record; raises ``TooManyRefusedError`` over the limit."""
         self._left -= 1
         if self._left < 0:
             raise TooManyRefusedError(f"over {self._most} records refused, the last one: {what}")
@@ -140,7 +140,7 @@ class StreamInserter:
         return self._buffer.bytes >= 2 * self._rows * ROW_BYTES
 
     async def run(self) -> None:
-        """For ever; raises where going on would lose something."""
+        """Runs for ever; raises an error if going on would lose data."""
         while True:
             with clock.timing(self._counts.seconds, "wait"):
                 await self._filled.wait()

@@ -8,7 +8,7 @@ from schemas.records.records import LIFT, Identifier
 from sinks.clickhouse.rows import Columns, Table
 
 LIFTED = "*"
-"""In place of an event id: from then on the pair may be tied again."""
+"""Stands in place of an event id: the pair may be tied again from then on."""
 
 
 def _link(links: Sequence[Any]) -> Columns:

@@ -28,7 +28,7 @@ OUTCOMES = Table(name="event_outcomes", columns=tuple(_FIELDS), columns_of=_colu
 
 
 def of_quarantined(items: Sequence[Item]) -> list[Item]:
-    """Of records in quarantine, the outcome of each event."""
+    """Returns the outcome of each event of quarantined records."""
     return [
         item._replace(nth=nth, datum=outcome)
         for item in items

@@ -23,7 +23,7 @@ RECEIPT_BYTES = 2000
 
 
 def split(receipts: Sequence[Receipt]) -> Iterator[Sequence[Receipt]]:
-    """In their order, no group larger than a record may be."""
+    """Divides receipts into consecutive groups, each of which fits into a record."""
     start, size = 0, 0
     for index, receipt in enumerate(receipts):
         added = RECEIPT_BYTES + len(receipt.get("contact", b""))
@@ -48,7 +48,7 @@ class SinkPublisher:
         await self._producer.stop()
 
     async def receipts(self, by_instance: dict[str, list[Receipt]]) -> None:
-        """As few records as they fit into for each edge that waits."""
+        """Sends the receipts to the waiting edges, in as few records as possible for each edge."""
         sends = [
             await self._producer.send(
                 topics.name(topics.RECEIPTS, self._settings),

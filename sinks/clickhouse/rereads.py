@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 KIND = "reread"
 OWNER = "-"
-"""In place of a workspace: a slug is never that."""
+"""Stands in place of a workspace: no workspace has this slug."""
 
 
 class Reread(BaseModel):
@@ -32,7 +32,7 @@ class Reread(BaseModel):
     id: int
     """Epoch milliseconds: of two the larger one is the newer."""
     topic: str
-    """As the catalogue calls it."""
+    """The topic's name in the catalogue."""
     until: dict[int, int]
     reason: str
     parts: tuple[str, ...] = ()
@@ -114,5 +114,5 @@ def _fills(tables: Sequence[Table], name: str) -> bool:
 
 
 def stream_of(table: str) -> Stream | None:
-    """The first of ``streams_of``; ``None``: no topic fills the table."""
+    """Returns the first stream of ``streams_of``; ``None`` if no topic fills the table."""
     return next(iter(streams_of(table)), None)

@@ -25,7 +25,7 @@ from sinks.clickhouse.writer import Writer
 log = logging.getLogger(__name__)
 
 LOOK_BACK = 100_000
-"""Offsets before the last stored one in which every origin partition that is still in use has a row."""
+"""The offsets before the last stored one to search: every origin partition in use has a row among them."""
 RECENT_MINUTES = 10
 RETRY_S = 0.5
 
@@ -44,14 +44,14 @@ class Bounds:
 
     @property
     def again_from(self) -> int | None:
-        """Where to go on reading again; ``None``: the partition is not read again."""
+        """The offset from which to continue a repeated read; ``None``: the partition is not read again."""
         if self.mark.reread > self.noted.reread:
             return self.first
         return self.committed if self.committed is not None and self.committed < self.mark.until else None
 
 
 Ends = Callable[[], Awaitable[dict[int, int]]]
-"""The partitions' ends in Kafka; asked for again when the tables have answered, which may know newer records."""
+"""Returns the partitions' ends in Kafka; called again after queries, as the tables may have newer records."""
 
 
 async def resume(
@@ -93,7 +93,7 @@ async def resume(
 async def _last_places(
     table: Table, topic: str, floors: dict[int, int], writer: Writer, lane: int
 ) -> dict[int, tuple[int, int]]:
-    """Rows that are surely in the table and in the tables that its views fill."""
+    """Returns the last place of each partition up to which the table and its views' tables have all rows."""
     names = (table.name, *table.views)
     all_places = [await writer.last_places(name, topic, floors, lane) for name in names]
     return {p: min(places.get(p, START) for places in all_places) for p in floors}

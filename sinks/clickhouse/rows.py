@@ -60,7 +60,7 @@ def fill(table: Table, topic: str, items: Sequence[Item]) -> Columns:
 
 
 def _plain(**fields: str) -> tuple[tuple[str, ...], Callable[[Sequence[Any]], Columns]]:
-    """Columns that are fields of the datum as they are: column=field."""
+    """Maps columns to unchanged fields of the datum, as ``column=field``."""
     values_of = itemgetter(*fields.values())
 
     def columns_of(data: Sequence[Any]) -> Columns:

@@ -54,7 +54,7 @@ class Part:
         return (item.offset, item.nth) <= self.stored.get(lane, START)
 
     def newest(self, table: Table) -> tuple[int, int]:
-        """The last place that is stored in any lane."""
+        """Returns the last place that any lane has stored."""
         return max((place for (name, _), place in self.stored.items() if name == table.name), default=START)
 
 
@@ -79,7 +79,7 @@ class Stream:
     extra: tuple[Table, ...] = ()
     decode: Callable[[bytes], list[Any]]
     encode: Callable[[Any], bytes]
-    """A datum as a record of its own, for quarantine."""
+    """Encodes a datum as a record of its own, for quarantine."""
     sort: Sort
     remembers: bool = False
     """Whether event ids and origins matter."""
@@ -101,7 +101,7 @@ async def _sort_events(items: Sequence[Item], parts: dict[int, Part], stored: St
     fresh: list[Item] = []
     suspects: list[Item] = []
     again: list[Item] = []
-    # beyond these places no lane has a row, and none need be asked for
+    # no lane has a row beyond these places, so later ones need no query
     stored_to = {partition: part.newest(EVENTS) for partition, part in parts.items()}
     for item in items:
         partition, offset, nth, event = item
@@ -119,7 +119,7 @@ async def _sort_events(items: Sequence[Item], parts: dict[int, Part], stored: St
     if suspects:
         repeats = await stored([origin_of(item.datum) for item in suspects])
         fresh = [i for i in fresh if repeats.get(origin_of(i.datum)) != i.datum["event_id"]]
-    # `events` last: its last row says where to go on, so all before it must be in by then
+    # `events` last: its last row is the position to resume at, so the other rows must be stored before
     work.inserts.append({DUPLICATES: again})
     work.inserts.append({EVENTS: fresh})
     return work

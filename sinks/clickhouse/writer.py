@@ -43,21 +43,21 @@ INSERT = {
     "insert_deduplicate": "0",
 }
 QUORUM = {"insert_quorum": "auto", "insert_quorum_parallel": "1"}
-"""Of a cluster: an answer means that most replicas have it."""
+"""Settings for a cluster: an insert returns when most replicas have the rows."""
 
 
-# Where they are installed the driver loads both to see whether a list is one of theirs: 60 MB and half a second.
+# The driver loads NumPy and pandas, if installed, to recognise their types: 60 MB and half a second.
 vars(options).update(np=None, pd=None)
 
 
 TYPED_EVENTS = replace(EVENTS, columns=(*COLUMNS.values(), *EVENTS.columns))
-"""With the typed columns, for a block that has some."""
+"""The table of events with the typed columns, for blocks that have values for them."""
 TypedColumns = Mapping[tuple[str, str], Mapping[str, TypedColumn]]
 """Properties of events by workspace and environment; its owner may change it."""
 
 
 def _places(columns: Columns) -> list[EventPosition]:
-    """Of each record's part of a block: partition, offset and index, sorted."""
+    """Returns the sorted places (partition, offset, index) of the rows of a block."""
     return sorted(set(zip(*columns[-len(PLACE) + 1 :], strict=True)))
 
 
@@ -73,7 +73,7 @@ class Writer:
         self.counts = SinkCounts()
         self._typed = {} if typed is None else typed
         self._contexts: dict[tuple[str, tuple[str, ...]], InsertContext] = {}
-        """By name and columns of the table."""
+        """Insert contexts, by the table's name and columns."""
         self._waiting: dict[str, str] = {}
         """Calls that are being retried, with ClickHouse's error."""
 
@@ -89,11 +89,11 @@ class Writer:
         await self._client.close()
 
     def lanes(self, table: str) -> int:
-        """In how many places rows of the table lie, each with its own inserts: one a shard."""
+        """Returns the number of lanes with inserts of their own for the table: one for each shard."""
         return 1
 
     def lane_of(self, table: str, datum: Any) -> int:
-        """Which of them the row of a datum lies in, from 0 on."""
+        """Returns the lane, counted from 0, that stores the row of a datum."""
         return 0
 
     async def prepare(self, table: Table) -> None:
@@ -134,7 +134,7 @@ class Writer:
         await self._client.insert(data=columns, context=context)
 
     def _stamps(self, table: Table) -> bool:
-        """Of a cluster: one clock says when rows were stored, not that of the replica that took them."""
+        """Whether the sink's clock gives `_stored_at`: in a cluster each replica's clock would differ."""
         return bool(self._settings.clickhouse_cluster) and table is not OUTCOMES
 
     async def _has(self, table: str, topic: str, places: Sequence[EventPosition]) -> bool:
@@ -153,7 +153,7 @@ class Writer:
         return {tuple(row) for row in result.result_rows}.issuperset(places)
 
     async def _sync(self, table: str) -> None:
-        """Of a cluster: return when this replica has what the others had."""
+        """In a cluster, waits until this replica has the rows of the others."""
         if self._settings.clickhouse_cluster:
             await self._client.command(f"SYSTEM SYNC REPLICA {table}")
 
@@ -164,7 +164,7 @@ class Writer:
     async def last_places(
         self, table: str, topic: str, floors: dict[int, int], lane: int = 0
     ) -> dict[int, tuple[int, int]]:
-        """The last (offset, index) of each partition that is stored in a lane, looked for from its floor on."""
+        """Returns the last stored (offset, index) of each partition in a lane; searches from the partition's floor."""
         await self._until_done("replica", self._sync, table)
         rows = await self._by_partition(
             f"SELECT _partition, max((_offset, _index)) FROM {table} WHERE _topic = {{topic:String}} AND (",  # noqa: S608 - a name of ours
@@ -174,7 +174,7 @@ class Writer:
         return {partition: (offset, index) for partition, (offset, index) in rows}
 
     async def highest_origins(self, topic: str, floors: dict[int, int]) -> list[tuple[int, EventPosition]]:
-        """Of each partition and origin partition the highest place on `events` that has a row."""
+        """Returns, for each partition and origin partition, the highest place on `events` that has a row."""
         rows = await self._by_partition(
             "SELECT _partition, _origin_partition, max((_origin_offset, _origin_index)) FROM events"
             " WHERE _topic = {topic:String} AND (",
@@ -235,7 +235,7 @@ class Writer:
             raise ApiError("unavailable", f"{what} waits: {reason}")
 
     async def _until_done(self, what: str, call: Any, *args: Any) -> Any:
-        """The result of ``call(*args)``; raises ``RowsRefusedError``. ``what`` names the call in the log."""
+        """Retries ``call(*args)`` until it succeeds; raises ``RowsRefusedError``. ``what`` names the call in logs."""
 
         def report(error: Exception, pause_s: float) -> None:
             if isinstance(error, DataError) or getattr(error, "code", None) in BAD_DATA:
@@ -252,7 +252,7 @@ class Writer:
 
 
 def _typed_columns(items: Sequence[Item], typed: TypedColumns) -> list[list[Any]]:
-    """The maps of each event; no column where none of their environments has any."""
+    """Returns the columns of typed values; no columns if no environment of the events has typed columns."""
     names = {
         home: [(name, properties[name].type) for name in sorted(properties)]
         for home in {(item.datum["workspace"], item.datum["environment"]) for item in items}
