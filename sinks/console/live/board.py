@@ -14,9 +14,9 @@ from sinks.console.live.viewer import LiveViewer
 MOST_ROWS = 2000
 MOST_EARLY = 1000
 LATE_MS = 3000
-"""What a stage says of a row may be read a little after it is known to be done."""
+"""A complete row is followed for so long after its last change: a stage's result may come after its commit."""
 PAST_MS = 5 * 60_000
-"""A row that is not done by then is followed no longer."""
+"""Any other row is followed for so long after its last change."""
 EventKey = tuple[str, str, str]
 
 
@@ -39,7 +39,7 @@ class LiveBoard:
         return bool(self.viewers)
 
     def tell_of_gap(self) -> None:
-        """Tells viewers that asked for earlier rows that some of those are not read."""
+        """Tells viewers that requested earlier rows that the feed did not read some of them."""
         for viewer in self.viewers:
             viewer.has_gap |= viewer.since_ms is not None
 

@@ -33,15 +33,15 @@ log = logging.getLogger(__name__)
 LINGER_S = 30.0
 BUDGET_S = 0.15
 QUIET_S = 0.005
-"""Of a second, below which everything is looked at."""
+"""If a second costs less than so much time, the feed reads every event."""
 PACE_S = 0.2
-"""Between two polls after a second that was not quiet: a fetch costs more than the records that it brings."""
+"""The pause between two polls after a busy second: a fetch costs more than its records."""
 LOOK_S = 0.12
 AGAIN_MS = 10_000
-"""How far back a feed begins that broke while somebody watches: what is shown already is known by its id."""
+"""A feed that broke while it had viewers begins again so far back: viewers recognise shown rows by their ids."""
 MOST_RECORDS = 500
 BACK = 8
-"""Records of each partition that are read from before the first viewer came."""
+"""Earlier records of each partition to read when the first viewer comes."""
 MOST_BACK = 2000
 WATCHED = (topics.EVENTS, topics.RESOLVED, topics.CHANGES, topics.QUARANTINE, topics.REFUSALS)
 
@@ -54,9 +54,9 @@ class LiveFeed:
         self._linger_s = linger_s
         self.board = LiveBoard()
         self.share = 1.0
-        """Of the last second's events, those that were looked at."""
+        """The share of the last second's events that the feed read."""
         self._task: asyncio.Task[None] | None = None
-        """What reads; none from the moment on at which it has decided to end."""
+        """The task that reads; ``None`` as soon as it has decided to end."""
         self._ending: set[asyncio.Task[None]] = set()
         self._news = asyncio.Condition()
         self._seq = 0
@@ -281,7 +281,7 @@ class LiveFeed:
         self.board.committed(judged, stored, clock.now_ms())
 
     async def _committed(self, admin: Any, group: str) -> dict[int, int]:
-        # asked eight times a second: the coordinator is looked for once, and other topics are left out
+        # runs eight times a second: it finds the coordinator once, and queries one topic only
         if group not in self._coordinators:
             self._coordinators[group] = await admin.find_coordinator(group)
         try:

@@ -29,11 +29,11 @@ class LiveRow:
     """One line of the live view. ``place`` orders lines: the receive time, then the order of arrival."""
 
     id: str
-    """Of the element in the page."""
+    """The id of the element in the page."""
     kind: Kind
     workspace: str
     environment: str
-    """Empty for a refused request: its environment may be what was wrong."""
+    """Empty for a refused request: its environment may be the wrong value."""
     at_ms: int
     place: str
     past: bool
@@ -53,16 +53,16 @@ class LiveRow:
     agent: str = ""
     untold: int = 0
     item: bool = False
-    """Of a refused row: it is an item of a request that was accepted."""
+    """Whether a refused row is an item of an accepted request."""
     item_type: str = ""
     taken: int = 0
-    """Of an item: others of its request that were accepted."""
+    """For a refused item: the number of accepted items of its request."""
     origin: RecordPlace = NO_PLACE
     repeat: int = FIRST
-    """Whether the same event came before, and whether it said the same then; known when it is resolved."""
+    """Whether the event is a copy, and whether its content is the same; known once the event is resolved."""
     accepted_ms: int | None = None
     resolved: tuple[int, int] | None = None
-    """Partition and offset of the record that says whose it is."""
+    """Partition and offset of the record on `resolved`."""
     resolved_ms: int | None = None
     segments: list[tuple[str, bool]] = field(default_factory=list)
     """(segment id, entered rather than left)"""

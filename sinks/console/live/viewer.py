@@ -30,9 +30,9 @@ class LiveViewer:
     came_ms: int = 0
     """When it began to watch; rows received earlier are past, and are limited to the newest of them."""
     since_ms: int | None = None
-    """It asked for rows received since then, and learns how many of them are left out."""
+    """The viewer requested rows received since then, and learns how many of them are left out."""
     has_gap: bool = False
-    """Whether it cannot be known what came between then and its coming."""
+    """Whether the feed did not read some rows between ``since_ms`` and ``came_ms``."""
     left_ms: int | None = None
     hidden: int = 0
     """Rows that matched and were not shown, since ``take``."""

@@ -10,9 +10,9 @@ class TraceStep(NamedTuple):
     name: str
     at: str | None
     after_ms: int | None
-    """Since the edge took the request."""
+    """Milliseconds since the edge received the request."""
     place: str
-    """In Kafka: topic, partition, offset and index."""
+    """The place in Kafka: topic, partition, offset and index."""
     text: str
 
 

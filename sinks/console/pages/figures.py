@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from schemas.times import parse_iso
 
 _Z = 1.959964
-"""Of the normal distribution, for 95 %."""
+"""The quantile of the normal distribution for 95 %."""
 FUNNEL = ("requested", "sent", "delivered", "opened", "clicked", "conversions")
 TROUBLES = ("bounced", "complained", "unsubscribed", "failed")
 

@@ -16,7 +16,7 @@ from sinks.console.web.visit import Visit
 
 PIPELINE = "/console/pipeline"
 MOST_MINUTES = 15
-"""Of the ledger, on the page."""
+"""The minutes of the ledger that the page shows."""
 
 
 async def pipeline(visit: Visit) -> Response:

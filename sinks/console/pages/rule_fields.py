@@ -16,7 +16,7 @@ from schemas.rules.parse_parts import AGGREGATES
 
 KINDS = ("event", "attribute", "identifier", "absent", "sequence", "segment", "consent", "identified")
 MOST_TESTS = 8
-"""Of a step, in a form; a rule with more is JSON alone."""
+"""The most tests of a step in a form; a rule with more is shown as JSON only."""
 ANNIVERSARY = "anniversary"
 _VALUELESS = ("exists", "not_exists")
 _LISTED = ("in", "not_in")

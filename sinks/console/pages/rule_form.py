@@ -39,7 +39,7 @@ CHOICES: dict[str, Any] = {
     "measures": ("count", *AGGREGATES),
     "op_names": OP_NAMES,
 }
-"""What the selects of a form offer: everything that a rule may say there."""
+"""The choices of the form's selects: every value that a rule allows there."""
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from sinks.console.web.visit import Visit
 
 PATH = "/console/webhooks"
 MOST_ASKED, MOST_LATEST = 20, 30
-"""Endpoints whose attempts are looked at, and attempts of all of them that are shown."""
+"""The number of endpoints to query for attempts, and of attempts to show."""
 MOST_RETRIED = 20
 """Endpoints at which deliveries are tried again at once."""
 
