@@ -80,7 +80,7 @@ class NameKeeper:
 
 
 async def keep_names(client: AsyncClient, state: ControlState) -> None:
-    """Write what differs from the definitions; of all three tables."""
+    """Writes the rows of all three tables that differ from the definitions."""
     for table in NAME_TABLES:
         await _keep(client, table, table.rows(state))
 
@@ -109,9 +109,9 @@ async def _keep(client: AsyncClient, table: NameTable, defined: dict[RowKey, tup
 
 
 async def keep_event_types(client: AsyncClient, database: str) -> None:
-    """Add the types of what was stored since the last look; of all that is stored where there was none.
+    """Adds the types of events stored since the last round; in the first round, of all stored events.
 
-    ``database`` has the events, of all shards where there are several.
+    ``database`` has the events of all shards.
     """
     looked_ms = int((await client.query(_SINCE)).result_rows[0][0])
     since = max(0, looked_ms - OVERLAP_S * 1000)

@@ -48,7 +48,7 @@ class AttemptOutcome:
 
 
 def asked_wait_ms(retry_after: str, now_ms: int) -> int:
-    """Of a ``Retry-After`` in seconds or as an HTTP date; 0 where it is neither, or over already."""
+    """Returns the wait of a ``Retry-After`` in seconds or as an HTTP date; 0 if it is malformed or past."""
     text = retry_after.strip()
     if text.isascii() and text.isdigit():
         return int(text[:9]) * SECOND_MS
@@ -60,7 +60,7 @@ def asked_wait_ms(retry_after: str, now_ms: int) -> int:
 
 
 def wait_ms(delivery_id: str, attempts: int) -> int:
-    """Before the next attempt after so many; within ± 20 %, always the same for the same delivery."""
+    """Returns the wait after so many attempts: within ± 20 %, and always the same for the same delivery."""
     digest = blake2b(f"{delivery_id}/{attempts}".encode(), digest_size=8).digest()
     share = int.from_bytes(digest) / 2**64
     return round(WAITS_MS[attempts - 1] * (1 - JITTER + 2 * JITTER * share))
@@ -79,7 +79,7 @@ def after(delivery: WebhookDelivery, outcome: AttemptOutcome, now_ms: int) -> We
 
 
 def class_of(outcome: AttemptOutcome) -> str:
-    """As the catalogue of metrics has it: ``2xx`` to ``5xx``, ``no_answer`` or ``expired``."""
+    """Returns the outcome's label in the metrics: ``2xx`` to ``5xx``, ``no_answer`` or ``expired``."""
     if outcome.expired:
         return "expired"
     return f"{min(max(outcome.code // 100, 2), 5)}xx" if outcome.code else "no_answer"

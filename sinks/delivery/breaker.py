@@ -15,7 +15,7 @@ class Breaker:
 
     def __init__(self) -> None:
         self.failures = 0
-        """In a row."""
+        """The number of consecutive failures."""
         self._pause_ms = PAUSES_MS[0]
         self.opens_ms = 0
         """When the next request may be sent; in the past: now."""

@@ -124,7 +124,7 @@ class Lease(ConsumerRebalanceListener, AbstractPartitionAssignor):  # type: igno
         self._member = self._coordinator.member_id
 
     async def lost(self) -> None:
-        """For ever; raises when the lease is lost or cannot be kept."""
+        """Waits for ever; raises an error once the lease is lost or cannot be kept."""
         (polling,) = self._watching
         while True:
             await asyncio.wait([polling], timeout=0.5)
@@ -233,7 +233,7 @@ class Claim:
         return await kafka.started(self._settings, make)
 
     async def renew(self, every_s: float = RENEW_S) -> None:
-        """For ever, a transaction that changes nothing; raises ``ProducerFenced`` after another claim."""
+        """Commits an empty transaction again and again; raises ``ProducerFenced`` after another claim."""
         place = TopicPartition(topics.name(topics.CONTROL, self._settings), 0)
         group = name_of_share(PRODUCER, self._settings)
         while True:

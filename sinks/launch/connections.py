@@ -19,11 +19,11 @@ from schemas.settings import Settings
 from sinks.clickhouse.connect import FOREVER_S, reading
 
 RECORD_BYTES = 500_000
-"""Of the events of one Kafka record, about."""
+"""The approximate size of the events in one Kafka record."""
 
 
 class Connections:
-    """A process without launches never connects to the database."""
+    """The clients of launches, connected at their first use: a process without launches needs no database."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -42,7 +42,7 @@ class Connections:
         return self._producer
 
     async def stored(self) -> dict[int, int]:
-        """By partition of `changes`, the committed offset of the ClickHouse sink: everything before it is stored."""
+        """Returns the sink's committed offset of each partition of `changes`: all records before it are stored."""
         if self._admin is None:
             admin = AIOKafkaAdminClient(**connection(self._settings))
             await admin.start()
@@ -62,7 +62,7 @@ class Connections:
             await producer.stop()
 
     async def publish(self, events: Sequence[Event]) -> None:
-        """On `events`, in the partitions of their contacts; durable when it returns."""
+        """Sends the events to `events`, to the partitions of their contacts; they are durable when it returns."""
         waiting: dict[int, list[Event]] = defaultdict(list)
         sends: list[Any] = []
         producer = await self.kafka()

@@ -58,7 +58,7 @@ class LaunchEntry(BaseModel):
 
 
 class EntryPlace(NamedTuple):
-    """Of the record on `changes`; ``time_ms`` is when it was written."""
+    """The place of the record on `changes`; ``time_ms`` is the record's timestamp."""
 
     partition: int
     offset: int
@@ -68,7 +68,7 @@ class EntryPlace(NamedTuple):
 def entries(
     control: ControlState, home: tuple[str, str], data: dict[str, Any], entry_id: str, place: EntryPlace
 ) -> Iterator[LaunchEntry]:
-    """``data`` is that of the message of the entry."""
+    """Yields an entry for each campaign that launches on it; ``data`` comes from the message ``segment.entered``."""
     for campaign in control.campaigns[home].values():
         if campaign.launch_on_entry != data["segment_id"] or campaign.status != "active" or not campaign.delivery:
             continue

@@ -42,11 +42,11 @@ _WINNERS = f"SELECT loser, winner FROM contact_overrides FINAL WHERE {HERE} AND 
 
 class EntryStore(Protocol):
     def waiting_entries(self, most: int) -> list[LaunchEntry]:
-        """The first ones."""
+        """Returns at most so many waiting entries."""
 
 
 class EntryRunner:
-    """Beside the sender of messages."""
+    """Launches campaigns for contacts that enter a segment; runs in the sender of webhooks."""
 
     def __init__(
         self, settings: Settings, control: ControlState, jobs: LaunchJobs, store: EntryStore, connections: Connections
@@ -104,7 +104,7 @@ class EntryRunner:
     async def _decided(
         self, ready: Sequence[LaunchEntry], owner: Callable[[LaunchEntry], str], now_ms: int
     ) -> tuple[list[Event], Counter[str], set[bytes]]:
-        """The messages, how many get none and why, and the keys of those that are looked at again."""
+        """Returns the messages, the number of skipped entries by reason, and the keys of entries to try again."""
         home = self._control.campaigns[ready[0].workspace, ready[0].environment]
         campaign = home.get(ready[0].campaign)
         if campaign is None or not campaign.delivery:

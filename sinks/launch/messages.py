@@ -17,9 +17,9 @@ SOURCE = "headwater"
 def requested(
     job: LaunchJob, campaign: Campaign, row: Mapping[str, Any], now_ms: int, *, entered_as: str = ""
 ) -> Event:
-    """As a client would send it: stored, counted and delivered like every other.
+    """Builds the event that requests a message, as a client would send it.
 
-    ``entered_as``: the id of the contact when it entered, where it may have merged since.
+    ``entered_as``: the contact's id when it entered the segment; it may have merged since.
     """
     message = ids_of(job.id, job.workspace, job.campaign, entered_as or row["contact_id"], REQUESTED)
     properties: dict[str, Any] = {

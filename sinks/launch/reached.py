@@ -16,7 +16,7 @@ from schemas.records.records import REQUESTED
 from sinks.launch.verdicts import HERE
 
 MOST, KEEP_S = 200_000, 600
-"""Messages that are remembered here, and for how long: the sink has them long before."""
+"""The most messages to remember, and for how long: the sink stores them much sooner."""
 MOST_ASKED = 2000
 """Events in a query: a page may have merged with any number of contacts, and ClickHouse takes 128 KiB in a field."""
 SKEW_MS = 60_000

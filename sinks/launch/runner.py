@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 PAGE = 2000
 LOOK_S = 0.05
 ROUND_S = 600.0
-"""Between two looks for jobs that need not be kept."""
+"""The interval between searches for finished jobs to delete."""
 RETRY_S, LONGEST_RETRY_S = 0.5, 30.0
 NO_CONTENT = {"content": None, "custom_data": None}
 """The part of the messages' content that a finished job keeps: every process holds the jobs in memory."""
@@ -46,7 +46,7 @@ _WINNER = f"SELECT merged_into FROM contacts FINAL WHERE {HERE} AND contact_id =
 
 
 class LaunchRunner:
-    """Beside the sender of messages; ``control`` and ``jobs`` are kept by it."""
+    """Runs launches in the sender of webhooks, which keeps ``control`` and ``jobs`` up to date."""
 
     def __init__(self, settings: Settings, control: ControlState, jobs: LaunchJobs) -> None:
         self._settings = settings

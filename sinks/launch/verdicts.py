@@ -41,7 +41,7 @@ ORDER BY contact_id
 
 
 class VerdictQuery(NamedTuple):
-    """A row for each contact that is there: contact_id, email, phone, devices, and skip, empty where it gets one."""
+    """A query with a row for each existing contact: contact_id, email, phone, devices, and skip (empty: send)."""
 
     sql: str
     parameters: dict[str, Any]
