@@ -39,7 +39,7 @@ ROUND_S = 5.0
 RECENT = 24 * 60
 """Minutes."""
 RECORDS = 200
-"""Of one turn; after it the lanes have theirs, for as long as it took."""
+"""The records of one turn; a pause as long as the turn follows, in which the sink's lanes run."""
 COLUMNS = ("workspace", "environment", "minute", "source", "events", "_partition", "_first", "_last")
 SETTINGS = {"async_insert": "0"}
 TABLE = "accepted"
@@ -67,7 +67,7 @@ class Run:
     events: Counter[Group] = field(default_factory=Counter)
 
     def add(self, record: Any) -> None:
-        """Count a record; one that holds no events of ours has no workspace to count for."""
+        """Counts the events of a record; an undecodable record has no workspace to count for."""
         self.last = record.offset
         try:
             events = codec.skim_events(record.value or b"")
@@ -94,7 +94,7 @@ def rows_of(runs: dict[int, Run]) -> list[tuple[Any, ...]]:
 
 
 class AcceptedReader:
-    """Beside the lanes of one of the sinks."""
+    """Counts accepted events; runs in the first sink."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -180,7 +180,7 @@ class AcceptedReader:
         await _insert(client, [("", "", minute * 60, "", 0, -1, 0, 0)])
 
     async def _round(self, client: AsyncClient, consumer: AIOKafkaConsumer) -> None:
-        """Count up to the end as it is now."""
+        """Counts up to the present end of the topic."""
         ends = await consumer.end_offsets(self._parts)
         while any([await consumer.position(tp) < ends[tp] for tp in self._parts]):
             began = time.monotonic()

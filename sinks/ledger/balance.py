@@ -74,7 +74,7 @@ class Key(NamedTuple):
 
 @dataclass(slots=True)
 class Balance:
-    """Of one key."""
+    """The counts of one key."""
 
     accepted: int = 0
     stored: int = 0

@@ -11,19 +11,19 @@ from sinks.ledger.residual import Residual
 
 
 class LedgerKeeper:
-    """Beside the lanes of one of the sinks."""
+    """Keeps the ledger; runs in the first sink."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.residual = Residual()
 
     def samples(self) -> Iterator[Sample]:
-        """Nothing before the first look; of several sinks one looks."""
+        """Yields the residual once it is known; only the first of several sinks knows it."""
         if self.residual.events is not None:
             yield Sample("headwater_ledger_residual_events", (), self.residual.events)
 
     async def run(self) -> None:
-        """For ever; waits for a database and a broker that are away."""
+        """Runs for ever; waits while the database or the broker is unavailable."""
         client, reader = await writing(self._settings, FOREVER_S), await reading(self._settings, FOREVER_S)
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -28,17 +28,17 @@ MOST_TOLD = 5
 
 
 class Residual:
-    """``events``: how many events of settled minutes are missing, or too many; ``None``: not known yet."""
+    """``events``: the number of events that settled minutes lack or have too many; ``None``: unknown yet."""
 
     def __init__(self) -> None:
         self.events: int | None = None
         self._until = (clock.now_ms() - FIRST_MS) // MINUTE_MS
-        """Minutes before this one have been asked for."""
+        """Minutes before this one have been queried."""
         self._open: set[int] = set()
         self._told: set[Key] = set()
 
     async def run(self, client: AsyncClient) -> None:
-        """For ever."""
+        """Runs for ever."""
 
         def report(error: Exception, pause_s: float) -> None:
             log.warning("reading the ledger failed, retrying in %g s: %s", pause_s, str(error)[:300])

@@ -37,7 +37,7 @@ class ErrorWatch:
 
     def __init__(self) -> None:
         self._seen: dict[int, int] = {}
-        """By code, how many errors were looked at."""
+        """The number of errors already seen, by code."""
         self._young_at = -math.inf
 
     async def unreadable(self, client: AsyncClient) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ EVERYWHERE = frozenset(
         *("accepted", "segments", "campaigns", "webhooks", "event_types", "removals", "typed_columns"),
     }
 )
-"""Tables of which every shard has all rows: the others are joined with them, or they are of no contact."""
+"""Tables whose rows are on every shard: other tables are joined with them, or their rows belong to no contact."""
 
 ANSWER_S = 5.0
 _CREATE = re.compile(r"CREATE TABLE(?: IF NOT EXISTS)? (\w+)\.(\w+)")
@@ -35,9 +35,9 @@ _HOSTS = (
 
 
 def replicated(statement: str, shards: int = 1) -> str:
-    """With the engine's replicated kind, its place in Keeper by the host's macros ``shard`` and ``replica``; pure.
+    """Replaces the engine by its replicated kind; macros ``shard`` and ``replica`` complete the Keeper path; pure.
 
-    A table of ``EVERYWHERE`` has one place for all ``shards``, and its replicas are all hosts.
+    A table of ``EVERYWHERE`` has one path for all ``shards``, and all hosts are its replicas.
     """
     table = _CREATE.search(statement)
     if table is None:

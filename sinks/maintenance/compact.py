@@ -58,14 +58,14 @@ WHERE _stored_at < fromUnixTimestamp64Milli({until}) AND cityHash64(own_contact_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompactionResult:
-    """Of how many ids the override was folded, and in how many passes."""
+    """The number of ids whose overrides were folded, and the number of passes."""
 
     overrides: int
     passes: int
 
 
 async def compact_merges(settings: Settings, age_s: float = AGE_S) -> CompactionResult | None:
-    """Fold once; ``None`` where another squash is running. Raises ClickHouse's errors."""
+    """Runs one squash; ``None`` if another squash is running. Raises ClickHouse's errors."""
     client = await writing(settings)
     try:
         async with _lock(client) as is_ours:

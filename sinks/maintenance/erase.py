@@ -47,7 +47,7 @@ _SETTLED = " <= fromUnixTimestamp64Milli({settled:Int64})"
 _EVENT_IDS = "{events:Array(String)}"
 _PERSON = "concat(type, '/', value) IN {people:Array(String)}"
 CONDITIONS: tuple[tuple[str, str], ...] = (
-    # first the tables whose rows are found by means of the later ones
+    # first the tables whose rows are found through the rows of later ones
     ("duplicates", f"own_contact_id IN {_IDS} AND received_at{_UNTIL}"),
     ("quarantine", f"({_HERE} AND event_id IN {_EVENT_IDS} OR multiSearchAny(payload, {_IDS})) AND at{_SETTLED}"),
     ("refused_links", f"({_OF} OR {_PERSON}) AND at{_UNTIL}"),
@@ -86,7 +86,7 @@ _NOTE = (
 )
 
 RETRY_S, LONGEST_RETRY_S = 0.5, 60.0
-"""A database that cannot rewrite rows, its disk being full for one, is not asked twice a second."""
+"""The pause grows while the database cannot rewrite rows, for example because its disk is full."""
 _LOOK_S = 0.1
 
 
@@ -109,7 +109,7 @@ async def erase(
 
 
 async def _erase_from(client: AsyncClient, table: str, condition: str, values: dict[str, Any], mark: str) -> None:
-    # an environment's rows only: the hash would do, but the primary key finds them; quarantine knows none
+    # the environment is part of the primary key, which makes the search fast; quarantine has no environment
     where = condition if table == "quarantine" else f"{_HOME} AND {condition}"
     counted = f"SELECT count() FROM {table} WHERE {where}"  # noqa: S608 - constants
     # more than once where a mutation of an earlier try, with an earlier time, is still under way
@@ -124,7 +124,7 @@ async def _erase_from(client: AsyncClient, table: str, condition: str, values: d
 
 
 class Eraser:
-    """Beside the lanes of one of the sinks."""
+    """Carries out erasures in ClickHouse; runs in the first sink."""
 
     def __init__(self, settings: Settings, control: ControlState) -> None:
         self._settings = settings
@@ -133,7 +133,7 @@ class Eraser:
         self._backoff = Backoff(RETRY_S, LONGEST_RETRY_S)
 
     async def run(self) -> None:
-        """For ever; a failure is logged and tried again."""
+        """Runs for ever; logs errors and retries."""
         # of a cluster each replica: rows are erased when they are gone from all of them
         self._clients = [await writing(host, FOREVER_S) for host in await hosts_of(self._settings)]
         self._producer = await started_producer(self._settings)

@@ -29,7 +29,7 @@ class Feed:
 
 
 def made() -> frozenset[str]:
-    """Every table and view that there should be."""
+    """Returns the names of all tables and views that the migrations create."""
     return frozenset(name for migration in migrations() for name in _MADE.findall(migration.text))
 
 
@@ -45,7 +45,7 @@ async def present(client: AsyncClient) -> set[str]:
 
 
 async def make_missing(client: AsyncClient) -> None:
-    """Make what is gone, empty, by all migrations once more: each may be repeated."""
+    """Creates missing tables and views, empty, by applying all migrations again: each may be repeated."""
     database = str(client.database)
     async with locked(client, database) as sign_of_life:
         for migration in migrations():

@@ -41,17 +41,17 @@ BROKEN = (
 
 
 class Mender:
-    """Beside the lanes of one of the sinks."""
+    """Repairs broken parts and missing tables of an embedded or single database; runs in the first sink."""
 
     def __init__(self, settings: Settings, rereads: Rereads) -> None:
         self._settings = settings
         self._rereads = rereads
         self._errors = ErrorWatch()
         self._lost: dict[str, str] = {}
-        """By part, what may be missing for good."""
+        """The rows that may be lost for good, as a text, by part."""
 
     async def check(self) -> None:
-        """Raises ``ApiError`` with what a person has to look at, while there is something."""
+        """Raises ``ApiError`` as long as rows may be lost for good; the message names them."""
         if self._lost:
             raise ApiError("unavailable", "; ".join(self._lost.values()))
 
@@ -91,9 +91,10 @@ class Mender:
     async def _ask_again(
         self, topic: topics.Topic, tables: Collection[str], reason: str, parts: tuple[str, ...]
     ) -> None:
-        """Have all topics read again that fill the tables; ``topic`` comes last.
+        """Requests that all topics that fill the tables are read again; ``topic`` comes last.
 
-        Only the last request names the parts: until it is on `control` they are found again, and all is asked for.
+        Only the last request names the parts. Until it is on `control`, the next check finds the parts again and
+        repeats all requests.
         """
         others = {stream.topic for table in tables for stream in streams_of(table)} - {topic}
         for source, named in [*((other, ()) for other in others), (topic, parts)]:

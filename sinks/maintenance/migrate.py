@@ -77,7 +77,7 @@ def migrations() -> list[Migration]:
 
 
 def expected_of(settings: Settings) -> list[Migration]:
-    """The same; of several shards also what reads all of them."""
+    """Returns the migrations; with several shards also the one of the tables that read all shards."""
     expected = migrations()
     if settings.clickhouse_shards > 1:
         text = read_layer(settings.clickhouse_cluster, {migration.name: migration.text for migration in expected})
@@ -86,7 +86,7 @@ def expected_of(settings: Settings) -> list[Migration]:
 
 
 async def migrate(settings: Settings, todo: list[Migration] | None = None) -> list[str]:
-    """Bring the database up to date, of a cluster that of each host; returns the names of what was applied now.
+    """Applies pending migrations, in a cluster on each host; returns the names of those that it applied.
 
     Waits for a ClickHouse that is still starting. Raises ``MigrationError`` or ClickHouse's own error.
     """
@@ -121,7 +121,7 @@ async def _migrate(settings: Settings, chosen: list[Migration]) -> list[str]:
 
 
 def statements_of(migration: Migration, settings: Settings) -> list[str]:
-    """As this cluster, or the one server, gets them."""
+    """Returns the migration's statements for this cluster or single server."""
     is_cluster, shards = bool(settings.clickhouse_cluster), settings.clickhouse_shards
     return migration.statements(settings.clickhouse_database, replicas=is_cluster, shards=shards)
 
@@ -166,7 +166,7 @@ async def _missing(client: AsyncClient, database: str, expected: list[Migration]
 
 
 async def digests(client: AsyncClient, database: str) -> dict[str, str]:
-    """By file name: the digest that was applied last."""
+    """Returns the digest of the last applied version of each file, by file name."""
     sql = f"SELECT name, argMax(digest, applied_at) FROM {database}._migrations GROUP BY name"  # noqa: S608 - checked name
     return {str(row[0]): str(row[1]) for row in (await client.query(sql)).result_rows}
 

@@ -57,7 +57,7 @@ async def kill(client: AsyncClient, table: str, mark: str) -> None:
 
 
 async def kill_orphans(client: AsyncClient) -> None:
-    """End mutations that read a table of a squash that is gone: they would fail for ever."""
+    """Kills mutations that read a squash's dropped table: they would fail for ever."""
     for table, mutation_id, scratch in (await client.query(_ORPHANS)).result_rows:
         log.warning("ending mutation %s of %s: it reads %s, which is gone", mutation_id, table, scratch)
         await kill(client, table, scratch)

@@ -11,17 +11,17 @@ from sinks.maintenance.layout import Feed, feeds, made, make_missing, present
 from sinks.maintenance.reread import ask_again
 
 BEFORE = "_before_"
-"""In front of the name of a table that is being rebuilt."""
+"""Prefix of the old table's name during a rebuild."""
 
 
 async def restore_missing(settings: Settings, client: AsyncClient) -> list[str]:
-    """Make tables that are gone, though they were there once, and have their topics read again; returns their names."""
+    """Creates lost tables again and requests that their topics are read again; returns the tables' names."""
     there = await present(client)
     gone = sorted(name for name in made() - there if BEFORE + name not in there)
     if not gone:
         return []
     reread_topics = {stream.topic for name in gone for stream in streams_of(name)}
-    for topic in reread_topics:  # first: a request that is made twice does no harm, one that is never made does
+    for topic in reread_topics:  # before the tables: a repeated request is harmless, a missing one is not
         await ask_again(settings, topic, f"made again: {', '.join(gone)}")
     await make_missing(client)
     for name in gone:

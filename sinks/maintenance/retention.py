@@ -31,7 +31,7 @@ from sinks.maintenance.mutations import MutationFailedError
 log = logging.getLogger(__name__)
 
 STEPS = 12
-"""In which as many days as are kept go."""
+"""The border moves in steps of the kept days divided by this number."""
 _SLUG = re.compile(r"[a-z0-9_-]{1,100}")
 FIRST_S, ROUND_S = 60.0, 600.0
 _BEFORE = "{} < fromUnixTimestamp64Milli({{before:Int64}})"
@@ -43,7 +43,7 @@ CONDITIONS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     DELIVERIES: (("delivery_attempts", _BEFORE.format("at")),),
 }
-"""Of what a workspace sets days for: tables, and which of its rows go."""
+"""For each kind of row with a retention: the tables, and the condition of the rows to remove."""
 _KNOWN = """
 SELECT count() FROM removals
 WHERE workspace = {workspace:String} AND table = {table:String} AND before = fromUnixTimestamp64Milli({before:Int64})
@@ -57,7 +57,7 @@ def border_ms(days: int, now_ms: int) -> int:
 
 
 class RetentionKeeper:
-    """Beside the lanes of one of the sinks."""
+    """Removes rows that are older than their workspace's retention; runs in the first sink."""
 
     def __init__(self, settings: Settings, state: ControlState) -> None:
         self._settings = settings
@@ -91,9 +91,9 @@ class RetentionKeeper:
 
 
 async def remove(clients: Sequence[AsyncClient], workspace: str, what: str, before_ms: int) -> None:
-    """Return when the workspace has no such row from before on any shard, of each a client. May be repeated.
+    """Removes a workspace's rows from before ``before_ms`` on all shards; may be repeated.
 
-    ``what`` is a key of ``CONDITIONS``.
+    ``clients`` has one client for each shard; ``what`` is a key of ``CONDITIONS``.
     """
     values = {"workspace": workspace, "before": before_ms}
     for table, condition in CONDITIONS.get(what, ()):

@@ -37,7 +37,7 @@ LONGEST_RETRY_S = 60.0
 FAILURES = (ClickHouseError, MutationFailedError)
 Home = tuple[str, str]
 Defined = dict[str, tuple[str, int]]
-"""By property: its type, and when it was asked for."""
+"""property -> its type, and the time of its definition."""
 _STORED = """
 SELECT toString(workspace), toString(environment), property, toString(type), toUnixTimestamp64Milli(created_at)
 FROM typed_columns FINAL WHERE NOT deleted
@@ -52,10 +52,10 @@ class TypedColumnKeeper:
         self._settings = settings
         self._state = state
         self._revision = -1
-        """Of the definitions that were looked at last."""
+        """The revision of the definitions at the last check."""
         self._round_at = time.monotonic() + ROUND_S
         self._noticed: dict[Home, tuple[object, float]] = {}
-        """Of what differs: the definitions, and since when they are these."""
+        """For environments to fill: their definitions, and since when they have been unchanged."""
 
     async def run(self) -> None:
         """Runs for ever; logs an error and tries again."""
@@ -135,7 +135,7 @@ async def fill(client: AsyncClient, home: Home, here: Mapping[str, TypedColumn],
 
 
 def mark_of(home: Home, typed: Sequence[tuple[str, str]], *, whole: bool) -> str:
-    """The text in the mutation's command; one of recent rows alone must not pass for one of ``whole`` history."""
+    """Returns a text that identifies a mutation; it differs for a mutation of recent rows and of ``whole`` history."""
     meaning = repr((home, typed, whole)).encode()
     return f"typed columns {hashlib.blake2b(meaning, digest_size=16).hexdigest()}"
 

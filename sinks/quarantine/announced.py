@@ -10,7 +10,7 @@ from schemas.control.quarantine_jobs import QuarantineId, place_of
 
 
 class Announced(NamedTuple):
-    """A replay: of what, and from which offset of its topic's partition on it may stand there."""
+    """An announced replay: the record, and the first offset of its partition at which the replay may be."""
 
     id: QuarantineId
     workspace: str
@@ -23,7 +23,7 @@ class Announced(NamedTuple):
 async def found_in(
     consumer: AIOKafkaConsumer, announced: Sequence[Announced], header: str, name: Callable[[str], str]
 ) -> dict[QuarantineId, int]:
-    """The offset of each that is there; ``name`` is that of a topic on the cluster. Reads up to the ends of now."""
+    """Returns the offsets of replays that are in Kafka; ``name`` converts a topic's name to the cluster's."""
     first: dict[TopicPartition, int] = defaultdict(lambda: 1 << 62)
     for record in announced:
         tp = TopicPartition(name(record.id[0]), record.partition)

@@ -14,7 +14,7 @@ from schemas.records import codec, tenancy
 from schemas.records.quarantine import MAX_PAYLOAD
 
 MOST_REPLAYS = 3
-"""Of the same data: after so many failures the reason is one that a replay does not change."""
+"""The most replays of the same data: after so many failures a further replay would fail too."""
 DECODERS: Mapping[str, Callable[[bytes], list[Any]]] = {
     topics.EVENTS.name: codec.decode_events,
     topics.RESOLVED.name: codec.decode_events,
@@ -57,7 +57,7 @@ class ReplayVerdict(NamedTuple):
 
 
 def is_cut(payload_bytes: int) -> bool:
-    """Whether a payload of this length is only the beginning of what it was."""
+    """Whether a payload of this length was cut."""
     return payload_bytes >= MAX_PAYLOAD
 
 

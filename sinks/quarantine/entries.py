@@ -24,7 +24,7 @@ _CHOSEN = (
 )
 _OUTCOMES = f"SELECT {_PLACE}, outcome, job, replay_partition, replay_offset, at AS done FROM quarantine_outcomes FINAL"
 _REPLAYED = (
-    # in two steps: a name that is given anew would be read in the id as well
+    # two steps: an alias with a column's name would also replace the column in the id's expression
     "SELECT topic, at_partition AS `partition`, at_offset AS `offset`, replay_of, replays FROM"
     f" (SELECT topic, replay_partition AS at_partition, replay_offset AS at_offset, {_ID} AS replay_of, replays"
     " FROM quarantine_outcomes FINAL WHERE outcome = 'replayed')"
@@ -78,7 +78,7 @@ OLDEST = (
 
 
 def parameters(chosen: QuarantineFilter, workspace: str, *, unowned: bool) -> dict[str, Any]:
-    """Of every query here that has a selection."""
+    """Returns the parameters of the queries with a selection."""
     return {
         "workspace": workspace,
         "all": int(unowned),
@@ -91,7 +91,7 @@ def parameters(chosen: QuarantineFilter, workspace: str, *, unowned: bool) -> di
 
 
 def entry_of(row: dict[str, Any]) -> QuarantineEntry:
-    """Of a row of ``ONE``: the driver shows bytes that are no UTF-8 as something else, so they come in hex."""
+    """Converts a row of ``ONE``; its bytes come in hex, as the driver changes bytes that are not UTF-8."""
     return QuarantineEntry(
         id=(row["topic"], row["partition"], row["offset"], row["index"]),
         workspace=row["workspace"],

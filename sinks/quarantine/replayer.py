@@ -37,7 +37,7 @@ from sinks.quarantine.decision import QuarantineEntry, judge
 log = logging.getLogger(__name__)
 
 HEADER = "headwater-replay-of"
-"""Of a replayed record: the id of the one in quarantine."""
+"""Header of a replayed record: the id of its record in quarantine."""
 IDS, AT_ONCE = 500, 20
 """Records of a page of a job, and of one query for their bytes, which are up to 1 MB each."""
 LOOK_S = 0.1
@@ -50,19 +50,19 @@ COLUMNS = (
 
 
 class QuarantineReplayer:
-    """Beside the lanes of one of the sinks."""
+    """Carries out replays and discards; runs in the first sink."""
 
     def __init__(self, settings: Settings, jobs: QuarantineJobs, erased: Erased) -> None:
         self._settings = settings
         self._jobs = jobs
         self._erased = erased
         self._is_clean = False
-        """Nothing is announced and not noted."""
+        """Whether every announced replay has its outcome."""
         self._counted: tuple[int, int] | None = None
         self._count_at = 0.0
 
     def samples(self) -> Iterator[Sample]:
-        """Nothing before ClickHouse has been asked."""
+        """Yields no samples before the first query."""
         if self._counted is not None:
             count, oldest_ms = self._counted
             age_s = max(0.0, (clock.now_ms() - oldest_ms) / 1000) if count else 0.0
@@ -70,7 +70,7 @@ class QuarantineReplayer:
             yield Sample("headwater_quarantine_open_oldest_seconds", (), age_s)
 
     async def run(self) -> None:
-        """For ever; a failure is logged and tried again."""
+        """Runs for ever; logs errors and retries."""
         self._client: AsyncClient = await writing(self._settings, FOREVER_S)
 
         def report(error: Exception, pause_s: float) -> None:

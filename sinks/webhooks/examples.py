@@ -66,7 +66,7 @@ class ExampleSender:
         self._delivery_log = delivery_log
         self._tasks: set[asyncio.Task[None]] = set()
         self._flying: dict[str, int] = {}
-        """By workspace."""
+        """Tests under way, by workspace."""
         self.tail = Tail(settings, topics.WEBHOOK_TESTS, self._take, from_end=True)
 
     async def stop(self) -> None:

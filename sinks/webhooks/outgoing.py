@@ -26,12 +26,12 @@ from sinks.webhooks.subscriptions import delivery_of
 log = logging.getLogger(__name__)
 
 MOST_KNOWN = 10_000
-"""Names of topics that are remembered to be there, or refused."""
+"""The most topics to remember as existing or refused."""
 REFUSED_S = 60.0
-"""How long a refused topic is not tried again."""
+"""The time until a refused topic is tried again."""
 RETRY_S = 0.5
 PATIENCE_S = 30.0
-"""How long a topic may take nothing while the broker answers: a partition's leader moves in a few seconds."""
+"""How long a topic may refuse records while the broker answers: a partition's leader moves in a few seconds."""
 TRIES = 6
 """Tries in that time."""
 
@@ -60,7 +60,7 @@ class CustomerTopics:
         self._timeout_ms = round(patience_s / TRIES * 1000)
         self._producer: Any = None
         self._known: TLRUCache[str, str] = TLRUCache(MOST_KNOWN, _known_until)
-        """By name: why Kafka refuses it (empty: it does not), and until when that holds."""
+        """Kafka's reason to refuse a topic, by the topic's name; empty for an accepted topic. Entries expire."""
 
     async def send(self, records: Sequence[Outgoing]) -> list[tuple[Outgoing, str]]:
         """Returns refused records with Kafka's reason, after all replicas have the others. Waits for a broker."""

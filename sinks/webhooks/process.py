@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 DRAIN_S = 3.0
 WHOLE = "0/1"
-"""A share and how many there are, of a sender that is alone."""
+"""The share of a single sender: share 0 of 1."""
 
 
 class Webhooks:

@@ -25,7 +25,7 @@ class Queue:
     _busy: dict[str, deque[Entry]] = field(default_factory=dict)
     """Contacts whose first attempt is under way, and the deliveries waiting behind it."""
     _behind: dict[str, deque[Entry]] = field(default_factory=dict)
-    """The same of contacts whose next one is back in the heap."""
+    """Contacts whose next delivery is in the heap again, and the deliveries waiting behind it."""
 
     def __len__(self) -> int:
         waiting = (*self._busy.values(), *self._behind.values())

@@ -32,7 +32,7 @@ def wants(types: Iterable[str], kind: str) -> bool:
 
 
 def is_told(control: ControlState, message: Message) -> bool:
-    """False for contacts that a new or edited rule added to its segment, unless its author asked for them."""
+    """Whether webhooks receive the message: not for members that a new rule adds, unless ``include_existing``."""
     if message.type != ENTERED or message.data.get("reason") != BY_RULE:
         return True
     segment = control.segments[message.workspace, message.environment].get(message.data["segment_id"])
@@ -114,7 +114,7 @@ def subscribed(control: ControlState) -> Targets:
         own = delivery_of(control, message)
         webhook = (home or {}).get(own.get("webhook_id", ""))
         if webhook is not None and webhook not in webhooks:
-            # whatever its subscribed types: it is the campaign's destination, and messages wait while it is disabled
+            # the campaign's destination receives the message without a subscription, and later if it is disabled now
             webhooks.append(webhook)
         return webhooks
 
