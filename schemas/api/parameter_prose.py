@@ -34,6 +34,7 @@ QUERY_PARTS = {
     "phone": "The contact that has this phone number.",
     "external_id": "The contact that has this id of yours.",
     "segment_id": "Contacts of this segment alone.",
+    "webhook_id": "The webhook of this id alone, also where it is not one of the oldest.",
     "updated_since": "Contacts that changed at this moment or later.",
     "for": "With events: whether events are taken, whatever reads do.",
     "interval": "How long each point of the series is.",

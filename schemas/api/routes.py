@@ -13,6 +13,7 @@ from schemas.api.live_route import LIVE
 from schemas.api.quarantine_routes import QUARANTINE_READS, QUARANTINE_WRITES
 from schemas.api.route import ANY_KEY, PUBLIC, SYNC, TASK, RouteSpec, get, write
 from schemas.api.typed_column_routes import TYPED_READS, TYPED_WRITES
+from schemas.api.webhook_routes import WEBHOOK_READS, WEBHOOK_WRITES
 from schemas.json_schema import TEXT, TIME, Schema, one_of, whole
 from schemas.limits import (
     DEFAULT_LIMIT,
@@ -30,7 +31,6 @@ _FILTERS: dict[str, Schema] = {
 _LIMIT = whole(1, MAX_LIMIT, DEFAULT_LIMIT)
 _EVENTS: dict[str, Schema] = {"type": TEXT, "from": TIME, "to": TIME}
 _LEDGER: dict[str, Schema] = {"from": TIME, "to": TIME, "source": one_of(*SOURCES)}
-_ATTEMPTS: dict[str, Schema] = {"status": one_of("succeeded", "pending", "failed"), **_EVENTS}
 _SIZES: dict[str, Schema] = {"interval": {**one_of(*SIZE_STEPS), "default": "day"}, "from": TIME, "to": TIME}
 _MOVES: dict[str, Schema] = {"change": one_of("entered", "left"), "from": TIME, "to": TIME}
 _GRAPH = {400: "GraphQLRefused"}
@@ -80,11 +80,7 @@ READS: tuple[RouteSpec, ...] = (
         ),
         errors={409: "Error"},
     ),
-    get("/v1/webhooks", "webhooks:read", "Webhook", "List webhooks", listed=True),
-    get("/v1/webhooks/health", "webhooks:read", "WebhookHealth", "Whether the oldest 100 webhooks take messages"),
-    get("/v1/webhooks/{id}", "webhooks:read", "Webhook", "A webhook, without its secret"),
-    get("/v1/webhooks/{id}/deliveries", "webhooks:read", "DeliveryAttempt", "Its attempts", _ATTEMPTS, listed=True),
-    get("/v1/webhooks/{id}/deliveries/{delivery_id}", "webhooks:read", "DeliveryDetail", "An attempt in full"),
+    *WEBHOOK_READS,
     get("/v1/tasks/{id}", "events:ingest", "Task", "The state of a request's events"),
     get("/tasks/{id}", "events:ingest", "Task", "The same, for vendors' SDKs"),
     *QUARANTINE_READS,
@@ -210,43 +206,7 @@ _WRITES: tuple[RouteSpec, ...] = (
         errors={409: "Error"},
     ),
     *LIST_WRITES,
-    write("POST", "/v1/webhooks", "webhooks:write", "NewWebhook", {201: "WebhookWritten"}, "Define a webhook"),
-    write("PATCH", "/v1/webhooks/{id}", "webhooks:write", "WebhookEdit", {200: "WebhookWritten"}, "Change a webhook"),
-    write("DELETE", "/v1/webhooks/{id}", "webhooks:write", "", {204: ""}, "Remove a webhook", errors={409: "Error"}),
-    write(
-        "POST",
-        "/v1/webhooks/{id}/rotate",
-        "webhooks:write",
-        "SecretRotation",
-        {200: "WebhookWritten"},
-        "Replace a webhook's secret; the previous secret stays valid for a day",
-        body_needed=False,
-    ),
-    write(
-        "POST",
-        "/v1/webhooks/{id}/test",
-        "webhooks:write",
-        "WebhookTest",
-        {200: "WebhookTested"},
-        "Send an example of a message now; it is not logged as a delivery",
-        body_needed=False,
-    ),
-    write(
-        "POST",
-        "/v1/webhooks/{id}/deliveries/{delivery_id}/retry",
-        "webhooks:write",
-        "",
-        {202: "RetryAccepted"},
-        "Retry a delivery",
-    ),
-    write(
-        "POST",
-        "/v1/webhooks/{id}/deliveries/retry",
-        "webhooks:write",
-        "RetryRequest",
-        {202: "RetriesAccepted"},
-        "Retry failed deliveries, optionally of a type or a time",
-    ),
+    *WEBHOOK_WRITES,
     *QUARANTINE_WRITES,
     write(
         "POST",

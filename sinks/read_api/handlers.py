@@ -217,7 +217,11 @@ async def list_webhooks(api: ReadServices, request: ReadRequest) -> Page[Webhook
 
 
 async def list_webhook_health(api: ReadServices, request: ReadRequest) -> WebhookHealthShape:
-    ids = [webhook["id"] for webhook in webhooks.webhooks_of(api.control, request.tenant)[:MAX_LIMIT]]
+    webhook_id = request.query.get("webhook_id")
+    if webhook_id is None:
+        ids = [webhook["id"] for webhook in webhooks.webhooks_of(api.control, request.tenant)[:MAX_LIMIT]]
+    else:
+        ids = [webhook_id] if webhook_id in api.control.webhooks[request.tenant.place] else []
     return {"data": await webhook_health.health(api.reader, request.tenant, ids, now_ms())}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, expect
 
+from schemas.limits import MAX_LIMIT
 from tests.console.browsing import HARD_WAY, Watched, check_page, code_of, watched
 from tests.support.stack import LocalStack
 from tests.support.waiting import eventually
@@ -118,6 +119,28 @@ async def test_a_webhook_is_made_watched_and_disabled(seen: Watched, stack: Loca
         await page.get_by_role("button", name="Disable").click()
         await expect(page.get_by_role("button", name="Enable")).to_be_visible()
         assert secret not in await page.content()
+
+
+async def test_the_page_of_one_webhook_shows_its_circuit_however_many_are_older(
+    seen: Watched, stack: LocalStack
+) -> None:
+    async with receiver() as endpoint, stack.client() as client:
+        ids = []
+        for number in range(MAX_LIMIT + 1):
+            kind = "circuit_shown" if number == MAX_LIMIT else "never.sent"
+            made = await client.post("/v1/webhooks", json={"url": endpoint.url("/circuit"), "types": [kind]})
+            ids.append(made.json()["id"])
+        try:
+            await client.post("/v1/events", json={"type": "circuit_shown", "external_id": "c-1"})
+            for _ in range(40):
+                await seen.go(f"/console/webhooks/{ids[-1]}")
+                if "takes messages" in await seen.page.locator(".head").inner_text():
+                    break
+                await seen.page.wait_for_timeout(500)
+            await expect(seen.page.locator(".head")).to_contain_text("takes messages")
+        finally:
+            for webhook_id in ids:
+                await client.delete(f"/v1/webhooks/{webhook_id}")
 
 
 async def test_a_test_message_shows_the_endpoints_answer(seen: Watched, stack: LocalStack) -> None:

@@ -109,8 +109,11 @@ async def test(visit: Visit) -> Response:
 
 
 async def _webhook(visit: Visit, status: int = 200, **values: Any) -> Response:
-    place = api.path("webhooks", visit.request.path_params["id"])
-    webhook, health = await asyncio.gather(visit.api.get(place), visit.api.get(api.path("webhooks", "health")))
+    webhook_id = visit.request.path_params["id"]
+    place = api.path("webhooks", webhook_id)
+    webhook, health = await asyncio.gather(
+        visit.api.get(place), visit.api.get(api.path("webhooks", "health"), webhook_id=webhook_id)
+    )
     chosen = {name: visit.query.get(name, "") for name in ("status", "type", "from", "to")}
     log = await visit.api.get(f"{place}/deliveries", limit="50", page=visit.query.get("page", "1"), **chosen)
     shown = {"retried": None, "tested": None, "refused": None, **values}
@@ -119,7 +122,7 @@ async def _webhook(visit: Visit, status: int = 200, **values: Any) -> Response:
         status,
         title="Webhook",
         webhook=webhook,
-        health=next((row for row in health["data"] if row["webhook_id"] == webhook["id"]), None),
+        health=next(iter(health["data"]), None),
         attempts=log["data"],
         meta=log["meta"],
         chosen=chosen,
