@@ -1,15 +1,22 @@
-"""Settings and a folder in; a backup of the cluster in the folder, or a new cluster restored from it, out."""
+"""Settings and a folder, or a place in S3, in; a backup of the cluster there, or a new cluster restored from it, out.
+
+In S3 the tables are ClickHouse's own backup; Kafka's records and the manifest lie beside it.
+"""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from deploy.backup import manifest as manifests
-from deploy.backup.manifest import CommittedOffset, Manifest, PartitionCopy, TableCopy
+from deploy.backup.archives import archive_tables, archives_of, restore_tables
+from deploy.backup.manifest import Archive, Manifest, TableCopy
+from deploy.backup.object_store import Bucket, store_of
 from deploy.backup.tables import copy_in, copy_out, refuse_rows, tables_of
 from deploy.backup.topics_in import commit, commits, refuse_records, write_topics
 from deploy.backup.topics_out import TopicsReader
@@ -24,49 +31,71 @@ from sinks.maintenance.migrate import MigrationError, migrations
 Say = Callable[[str], None]
 
 
-async def backup(settings: Settings, folder: Path, say: Say) -> None:
-    """Beside everything that runs; raises ``CannotStart``. The folder has to be new, or empty."""
+async def backup(settings: Settings, to: str, say: Say) -> None:
+    """Beside everything that runs; raises ``CannotStart``. The folder, or the place in S3, has to be new or empty."""
     refuse_cluster(settings, "a backup", "a replica takes merged parts from the others meanwhile; use BACKUP")
+    store = store_of(to)
+    if store is None:
+        folder = Path(to)
+        _prepare(folder)
+        await _backup(settings, folder, None, say)
+        return
+    if not await store.is_empty():
+        raise CannotStart(f"{to} is not empty: each backup has a place of its own")
+    with _scratch(settings) as folder:
+        made = await _backup(settings, folder, store.bucket, say)
+        for name in sorted(made.paths()):
+            await store.upload(folder, name)
+        await store.upload(folder, manifests.NAME)
+    say(f"{to}: complete")
+
+
+async def _backup(settings: Settings, folder: Path, bucket: Bucket | None, say: Say) -> Manifest:
     began_ms = time.time_ns() // 1_000_000
-    _prepare(folder)
     try:
-        topics, groups, tables = await _copy(settings, folder, say)
+        made = await _copy(settings, folder, bucket, began_ms, say)
     except (ClickHouseError, KafkaError) as error:
         raise CannotStart(f"Kafka or ClickHouse cannot be read: {str(error)[:300] or error!r}") from error
-    made = Manifest(
-        release=version("headwater"),
-        began_ms=began_ms,
-        partitions=settings.partitions,
-        migrations=[migration.name for migration in migrations()],
-        topics=topics,
-        groups=groups,
-        tables=tables,
-        sha256={},
-    )
     made.sha256 = {path: manifests.digest(folder / path) for path in sorted(made.paths())}
     manifests.write(folder, made)
-    records = sum(part.records for some in topics.values() for part in some)
-    say(f"{folder}: {records} records of {len(topics)} topics, {len(tables)} tables, {len(made.sha256)} files")
+    records = sum(part.records for some in made.topics.values() for part in some)
+    tables = len(made.tables) + sum(len(archive.tables) for archive in made.archives or ())
+    say(f"{folder}: {records} records of {len(made.topics)} topics, {tables} tables, {len(made.sha256)} files")
+    return made
 
 
-async def _copy(
-    settings: Settings, folder: Path, say: Say
-) -> tuple[dict[str, list[PartitionCopy]], list[CommittedOffset], dict[str, TableCopy]]:
+async def _copy(settings: Settings, folder: Path, bucket: Bucket | None, began_ms: int, say: Say) -> Manifest:
     reader = TopicsReader(settings, folder)
     try:
         await reader.start()
         await reader.read_most()
         say("topics: read, except records that arrive now")
         groups = await commits(settings)  # before tables and state: later records are processed again
-        tables = {}
+        tables: dict[str, TableCopy] = {}
+        archives: list[Archive] | None = None
         async with await writing(settings) as client:
-            for table in await tables_of(client):
-                tables[table] = await copy_out(client, table, folder)
-        say(f"tables: {sum(table.rows for table in tables.values())} rows of {len(tables)}")
+            names = await tables_of(client)
+            if bucket is None:
+                tables = {name: await copy_out(client, name, folder) for name in names}
+                say(f"tables: {sum(table.rows for table in tables.values())} rows of {len(tables)}")
+            else:
+                archives = archives_of(names, settings.clickhouse_database, 1)
+                size = sum([await archive_tables([client], archive, bucket, say) for archive in archives])
+                say(f"tables: {size} bytes of {len(names)}")
         await reader.read_rest()
     finally:
         await reader.stop()
-    return reader.copies(), groups, tables
+    return Manifest(
+        release=version("headwater"),
+        began_ms=began_ms,
+        partitions=settings.partitions,
+        migrations=[migration.name for migration in migrations()],
+        topics=reader.copies(),
+        groups=groups,
+        tables=tables,
+        archives=archives,
+        sha256={},
+    )
 
 
 def _prepare(folder: Path) -> None:
@@ -76,15 +105,47 @@ def _prepare(folder: Path) -> None:
         raise CannotStart(f"{folder} is not empty: each backup has a folder of its own")
 
 
-async def restore(settings: Settings, folder: Path, say: Say) -> None:
+@contextmanager
+def _scratch(settings: Settings) -> Iterator[Path]:
+    """A folder for Kafka's records on their way, which only its owner reads: the home has a disk."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="backup-", dir=settings.home) as folder:
+        yield Path(folder)
+
+
+async def restore(settings: Settings, source: str, say: Say) -> None:
     """Into a Kafka and a ClickHouse that hold nothing of these names; no process runs. Raises ``CannotStart``."""
-    manifest = manifests.read(folder)
+    store = store_of(source)
+    if store is None:
+        folder = Path(source)
+        await _restore(settings, folder, manifests.read(folder), None, say)
+        return
+    with _scratch(settings) as folder:
+        try:
+            await store.download(folder, manifests.NAME)
+        except FileNotFoundError:
+            raise CannotStart(f"{source} has no {manifests.NAME}: it is no backup, or an unfinished one") from None
+        _refuse_other(settings, manifests.head(folder))
+        for name in sorted(manifests.head(folder).paths()):
+            with suppress(FileNotFoundError):  # the digests say so
+                await store.download(folder, name)
+        await _restore(settings, folder, manifests.read(folder), store.bucket, say)
+
+
+def _refuse_other(settings: Settings, manifest: Manifest) -> None:
+    """Raise ``CannotStart`` where the backup is of another number of partitions, or of a later release."""
     if manifest.partitions != settings.partitions:
         raise CannotStart(
             f"the backup has {manifest.partitions} partitions: set HEADWATER_PARTITIONS={manifest.partitions}"
         )
     if later := sorted(set(manifest.migrations) - {migration.name for migration in migrations()}):
         raise CannotStart(f"the backup is of a later release ({manifest.release}), which has {later[0]}: use that one")
+
+
+async def _restore(settings: Settings, folder: Path, manifest: Manifest, bucket: Bucket | None, say: Say) -> None:
+    _refuse_other(settings, manifest)
+    if manifest.archives is not None and bucket is None:
+        raise CannotStart(f"{folder} has its tables in S3: restore it from its s3:// address")
     state = sorted((settings.home / "state").glob("*"))
     if state:
         raise CannotStart(f"{state[0]} is of another cluster: remove {settings.home / 'state'} first")
@@ -102,5 +163,9 @@ async def restore(settings: Settings, folder: Path, say: Say) -> None:
             say(f"{await copy_in(client, folder, manifest)} rows are written")
         except ClickHouseError as error:
             raise CannotStart(f"ClickHouse does not take the tables: {str(error)[:300]}") from error
+        if bucket is not None:
+            archives = manifest.archives or ()
+            size = sum([await restore_tables([client], archive, bucket, say) for archive in archives])
+            say(f"tables: {size} bytes are back")
     await commit(settings, manifest.groups)
     say("restored: start the processes")

@@ -2,14 +2,17 @@
 
 import hashlib
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.errors import CannotStart
 
 NAME = "manifest.json"
 FORMAT = 1
 PART = 1 << 20
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
+"""Of a table or a database; it stands in statements."""
 
 
 class PartitionCopy(BaseModel):
@@ -28,6 +31,17 @@ class TableCopy(BaseModel):
 
     rows: int
     files: list[str]
+
+
+class Archive(BaseModel):
+    """A backup by ClickHouse itself, beside the other files: its place, and the tables in it, of one shard."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str = Field(pattern=r"^tables(/[\w-]+)+$")
+    shard: int = Field(ge=1)
+    database: Name
+    tables: list[Name]
 
 
 class CommittedOffset(BaseModel):
@@ -55,6 +69,8 @@ class Manifest(BaseModel):
     topics: dict[str, list[PartitionCopy]]
     groups: list[CommittedOffset]
     tables: dict[str, TableCopy]
+    archives: list[Archive] | None = None
+    """Of the tables, in place of their files."""
     sha256: dict[str, str]
     """Of every file."""
 
@@ -74,6 +90,16 @@ def digest(path: Path) -> str:
 
 def read(folder: Path) -> Manifest:
     """Raises ``CannotStart`` where the folder is no whole backup that this release can read."""
+    manifest = head(folder)
+    for name, expected in manifest.sha256.items():
+        path = folder / name
+        if not path.is_file() or digest(path) != expected:
+            raise CannotStart(f"{path} is missing or not what was backed up")
+    return manifest
+
+
+def head(folder: Path) -> Manifest:
+    """The same, before the other files are there."""
     try:
         manifest = Manifest.model_validate_json((folder / NAME).read_bytes())
     except OSError as error:
@@ -84,16 +110,13 @@ def read(folder: Path) -> Manifest:
         raise CannotStart(f"{folder} has the format {manifest.format}, this release reads {FORMAT}")
     if unknown := manifest.paths() ^ manifest.sha256.keys():
         raise CannotStart(f"{folder / NAME} names {min(unknown)} once only: it was changed")
-    for name, expected in manifest.sha256.items():
+    for name in manifest.sha256:
         if not (folder / name).resolve().is_relative_to(folder.resolve()):
             raise CannotStart(f"{folder / NAME} names {name}, which is not in its folder")
-        path = folder / name
-        if not path.is_file() or digest(path) != expected:
-            raise CannotStart(f"{path} is missing or not what was backed up")
     return manifest
 
 
 def write(folder: Path, manifest: Manifest) -> None:
     partial = folder / f"{NAME}.partial"
-    partial.write_text(manifest.model_dump_json(indent=1))
+    partial.write_text(manifest.model_dump_json(indent=1, exclude_none=True))
     partial.rename(folder / NAME)

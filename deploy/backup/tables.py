@@ -2,10 +2,11 @@
 
 1. The table that holds the sink's position is copied before the other tables of its topic. These may have more rows;
    the sink writes those again, and the tables' keys collapse the copies.
-2. ClickHouse merges no parts of a table while it is copied, so each row is read once; new parts are not in the copy.
+2. `squashes` says up to which moment merges are in the rows: it is copied before these, which may change meanwhile.
+3. ClickHouse merges no parts of a table while it is copied, so each row is read once; new parts are not in the copy.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from sinks.maintenance.layout import columns
 
 ROWS, BYTES = 100_000, 64 << 20
 """Most of one file, by ClickHouse's own figures of parts, uncompressed."""
+SQUASHES = "squashes"
 OWN = "name NOT LIKE '\\_%' AND engine LIKE '%MergeTree'"
 TABLES = f"SELECT name FROM system.tables WHERE database = currentDatabase() AND {OWN} ORDER BY name"  # noqa: S608 - no value in it
 PARTS = (
@@ -37,10 +39,18 @@ class Piece(NamedTuple):
 
 
 async def tables_of(client: AsyncClient) -> list[str]:
-    """The names of the tables to copy, checkpoints first."""
-    names = [name for (name,) in (await client.query(TABLES)).result_rows]
-    first = [table.name for stream in STREAMS for table in stream.checkpoints]
-    return sorted(names, key=lambda name: (name not in first, name))
+    """The names of the tables to copy, in the order of ``ordered``."""
+    return [name for names in ordered(name for (name,) in (await client.query(TABLES)).result_rows) for name in names]
+
+
+def ordered(tables: Iterable[str]) -> list[list[str]]:
+    """What is copied first, next and last: a moment of a squash, before the rows that it speaks of; checkpoints."""
+    checkpoints = {table.name for stream in STREAMS for table in stream.checkpoints}
+    checkpoints -= {table.name for stream in STREAMS for table in stream.extra}  # another stream's, which come first
+    steps: list[list[str]] = [[], [], []]
+    for name in sorted(tables):
+        steps[0 if name == SQUASHES else 1 if name in checkpoints else 2].append(name)
+    return steps
 
 
 def pieces(parts: list[tuple[str, int, int]]) -> Iterator[Piece]:

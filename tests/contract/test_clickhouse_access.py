@@ -50,6 +50,9 @@ WRITES = [
     "CREATE TABLE x.f (a String) ENGINE = File('TSV', '/etc/passwd')",
     "CREATE TABLE x.u (a String) ENGINE URL('http://127.0.0.1:9/', 'TSV')",
     "CREATE VIEW x.v AS SELECT * FROM file('/etc/passwd', 'LineAsString')",
+    "BACKUP TABLE x.t TO File('/tmp/by-backup')",
+    "RESTORE TABLE x.t FROM File('/tmp/by-backup')",
+    "INSERT INTO FUNCTION s3('http://127.0.0.1:9/x', 'TSV') SELECT 1",
 ]
 
 
@@ -86,6 +89,8 @@ def test_a_parameter_is_no_file(reader: httpx.Client) -> None:
         "OPTIMIZE TABLE x.t",
         "SET readonly = 0",
         "TRUNCATE TABLE x.t",
+        "BACKUP TABLE x.t TO S3('http://127.0.0.1:9/backups/x')",
+        "RESTORE TABLE x.t FROM S3('http://127.0.0.1:9/backups/x')",
         "EXPLAIN SELECT 1 SETTINGS readonly = 0",
     ],
 )

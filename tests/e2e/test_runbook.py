@@ -11,6 +11,8 @@ import httpx
 import pytest
 
 from deploy.local.stack import environment
+from tests.support.object_storage import KEY, ObjectStorage, object_storage
+from tests.support.object_storage import SECRET as SECRET_KEY
 from tests.support.services import ROOT
 from tests.support.stack import SECRET, LocalStack, local_stack
 
@@ -40,7 +42,13 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
         yield running
 
 
-def test_each_block_does_what_it_says(own: LocalStack, tmp_path: Path) -> None:
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[ObjectStorage]:
+    with object_storage(tmp_path) as running:
+        yield running
+
+
+def test_each_block_does_what_it_says(own: LocalStack, storage: ObjectStorage, tmp_path: Path) -> None:
     programs = tmp_path / "programs"
     programs.mkdir()
     for name, words in {"python": "", "headwater": " -m deploy.cli"}.items():
@@ -52,9 +60,13 @@ def test_each_block_does_what_it_says(own: LocalStack, tmp_path: Path) -> None:
         "CLICKHOUSE_URL": own.settings.clickhouse,
         "HEADWATER_URL": own.url,
         "HEADWATER_KEY": SECRET["Authorization"].removeprefix("Bearer "),
+        "AWS_ENDPOINT_URL": storage.endpoint,
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY_FILE": str(tmp_path / "s3-secret"),
         "PYTHONPATH": str(ROOT),
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
     }
+    (tmp_path / "s3-secret").write_text(SECRET_KEY)
     script = PREAMBLE + "\n".join(block for block in BLOCKS if not block.startswith(NEEDS))
     done = subprocess.run(
         ["bash", "-x", "-c", script],
@@ -69,6 +81,7 @@ def test_each_block_does_what_it_says(own: LocalStack, tmp_path: Path) -> None:
     assert "segments 1: its partitions are handed over" in done.stdout
     assert "contacts is rebuilt" in done.stdout
     assert "nothing to do" in done.stdout
-    counted = re.search(r"^(\d+)\t(\d+)$", done.stdout, re.MULTILINE)
-    assert counted is not None, done.stdout
-    assert counted[1] == counted[2] != "0"
+    counted = re.findall(r"^(\d+)\t(\d+)$", done.stdout, re.MULTILINE)
+    assert len(counted) == 2, "of the folder, and of S3"
+    assert all(stored == restored != "0" for stored, restored in counted), counted
+    assert SECRET_KEY not in done.stdout + done.stderr

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from schemas.service.kafka_auth import connection
 from schemas.settings import Settings
 from tests.support import services
 from tests.support.comparison import create_segments, rows, settled
+from tests.support.object_storage import BUCKET, KEY, SECRET, object_storage
 from tests.support.sent_ledger import RULES, SentLedger, deliver, make_events
 from tests.support.services import ROOT
 from tests.support.stack import LocalStack, local_stack
@@ -31,11 +33,31 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 BEFORE, MOST, SLICE, PER_SECOND, SEED = 2_000, 40_000, 400, 200, 31
 
 
-def headwater(settings: Settings, *words: str) -> "subprocess.CompletedProcess[str]":
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the backup is made, as the command has it, and the variables for that."""
+
+    name: str
+    variables: Mapping[str, str]
+
+
+@pytest.fixture(params=["folder", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    if request.param == "folder":
+        yield Place(str(tmp_path / "backup"), {})
+        return
+    with object_storage(tmp_path) as storage:
+        yield Place(f"s3://{BUCKET}/nightly/1", storage.variables())
+        names = storage.names("nightly/1/")
+        assert "nightly/1/manifest.json" in names
+        assert any("/data/headwater/events/" in name for name in names), "ClickHouse's own"
+
+
+def headwater(settings: Settings, *words: str, place: Place) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "deploy.cli", *words],
+        [sys.executable, "-m", "deploy.cli", *words, place.name],
         cwd=ROOT,
-        env={**os.environ, **environment(settings)},
+        env={**os.environ, **environment(settings), **place.variables},
         capture_output=True,
         text=True,
         check=False,
@@ -59,14 +81,16 @@ async def stored(stack: LocalStack) -> set[str]:
 
 
 async def test_what_was_acknowledged_before_is_there_and_nothing_twice(
-    tmp_path: Path, say: Callable[[str], None]
+    tmp_path: Path, place: Place, say: Callable[[str], None]
 ) -> None:
     async with receiver() as endpoint:
-        await _expect_all_after_a_loss(tmp_path, endpoint, say)
+        await _expect_all_after_a_loss(tmp_path, place, endpoint, say)
 
 
-async def _expect_all_after_a_loss(tmp_path: Path, endpoint: WebhookReceiver, say: Callable[[str], None]) -> None:
-    folder, before = tmp_path / "backup", SentLedger()
+async def _expect_all_after_a_loss(
+    tmp_path: Path, place: Place, endpoint: WebhookReceiver, say: Callable[[str], None]
+) -> None:
+    before = SentLedger()
     events = make_events(SEED, MOST, people=500, now_ms=time.time_ns() // 1_000_000)
     with local_stack(tmp_path / "lost", webhook_allow_private=True) as stack:
         segments = await create_segments(stack, RULES)
@@ -79,7 +103,7 @@ async def _expect_all_after_a_loss(tmp_path: Path, endpoint: WebhookReceiver, sa
         told = {got.json["id"] for got in endpoint.got}
         await forget_the_first(stack, topics.RESOLVED, 3)
         during = SentLedger()
-        backing_up = asyncio.create_task(asyncio.to_thread(headwater, stack.settings, "backup", str(folder)))
+        backing_up = asyncio.create_task(asyncio.to_thread(headwater, stack.settings, "backup", place=place))
         began = time.monotonic()
         for first in range(BEFORE, MOST, SLICE):
             await deliver(stack.settings.port, events[first : first + SLICE], during, per_second=PER_SECOND)
@@ -88,14 +112,18 @@ async def _expect_all_after_a_loss(tmp_path: Path, endpoint: WebhookReceiver, sa
         made, took = await backing_up, time.monotonic() - began
         assert made.returncode == 0, made.stderr
         events = events[: BEFORE + len(during.events)]
-        again = headwater(stack.settings, "backup", str(folder))
+        again = headwater(stack.settings, "backup", place=place)
         assert again.returncode != 0
         assert "is not empty" in again.stderr
-        refused = headwater(stack.settings, "restore", str(folder))
+        refused = headwater(stack.settings, "restore", place=place)
         assert refused.returncode != 0
         assert "remove" in refused.stderr
-    assert folder.stat().st_mode & 0o077 == 0
+    if not place.variables:
+        assert Path(place.name).stat().st_mode & 0o077 == 0
     shutil.rmtree(tmp_path / "lost")
+    for answer in (made, again, refused):
+        assert SECRET not in answer.stderr
+        assert KEY not in answer.stderr
     say(f"faults: a backup under {PER_SECOND} events/s took at most {took:.1f} s; {made.stderr.splitlines()[-1]}")
 
     with (
@@ -107,9 +135,9 @@ async def _expect_all_after_a_loss(tmp_path: Path, endpoint: WebhookReceiver, sa
         settings = services.fresh_settings(home).model_copy(
             update={"topic_prefix": "", "clickhouse_database": "headwater", **given}
         )
-        done = await asyncio.to_thread(headwater, settings, "restore", str(folder))
+        done = await asyncio.to_thread(headwater, settings, "restore", place=place)
         assert done.returncode == 0, done.stderr
-        twice = await asyncio.to_thread(headwater, settings, "restore", str(folder))
+        twice = await asyncio.to_thread(headwater, settings, "restore", place=place)
         assert twice.returncode != 0
         assert "is not empty" in twice.stderr
         with local_stack(home, webhook_allow_private=True, **given) as stack:

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 FLOOR_BYTES = 512 * 1024 * 1024
 AGAIN = 1.25
 """Times the floor: merges begin again above it."""
-WRITES = (b"INSERT", b"ALTER", b"OPTIMIZE", b"DELETE", b"UPDATE")
+WRITES = (b"INSERT", b"ALTER", b"OPTIMIZE", b"DELETE", b"UPDATE", b"RESTORE")
 
 
 def free_bytes(path: Path) -> int:

@@ -21,6 +21,8 @@ ENGINES = frozenset(
     "memory join set null log tinylog stripelog view materializedview merge buffer dictionary atomic lazy".split()
 )
 """Table engines allowed beside the MergeTree family."""
+BACKUPS = frozenset({b"BACKUP", b"RESTORE"})
+"""Statements of the password's holder, which name a place in S3."""
 READS = frozenset({b"SELECT", b"WITH", b"SHOW", b"DESCRIBE", b"DESC", b"EXPLAIN", b"EXISTS", b"("})
 _QUOTES = b'`"'
 
@@ -37,12 +39,13 @@ def check_reads(sql: bytes) -> None:
 def check_sources(sql: bytes, table_functions: Collection[str]) -> None:
     """Raise ``ClickHouseError`` (497) where the text names a function or engine that reaches beyond this database."""
     # else it is the column of `system.tables`; no statement holds a second one
-    defines = next(_words(sql), b"").upper() not in READS | {b"INSERT"}
+    first = next(_words(sql), b"").upper()
+    defines, elsewhere = first not in READS | {b"INSERT"}, {"s3"} if first in BACKUPS else set()
     previous = before = b""
     for word in _words(sql):
         if word == b"(":
             name = previous.decode(errors="replace").lower()
-            if name in table_functions and name not in LOCAL:
+            if name in table_functions and name not in LOCAL | elsewhere:
                 raise _denied(f"The function {name}")
         is_engine = previous.upper() == b"ENGINE" or (previous == b"=" and before.upper() == b"ENGINE")
         if is_engine and defines and word != b"=":

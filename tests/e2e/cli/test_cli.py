@@ -8,6 +8,7 @@ import secrets
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from deploy.cli.__main__ import program
 from deploy.local.stack import environment
 from schemas import topics
 from schemas.service import kafka
+from tests.support.object_storage import object_storage
 from tests.support.services import ROOT, free_port
 from tests.support.stack import SECRET, LocalStack
 from tests.support.waiting import wait_until
@@ -66,7 +68,7 @@ ENDS_OTHERWISE = {
     **dict.fromkeys((f"headwater doctor{more}" for more in ("", " --json", " --bundle doctor.tar.gz")), None),
     "headwater quarantine replay --reason processor_failed --json": None,
     "headwater workers retire segments 2": 1,
-    "headwater restore backup-1": 1,
+    **dict.fromkeys(("headwater restore backup-1", "headwater restore s3://backups/headwater-1"), 1),
     **dict.fromkeys(("headwater segments plan segments.yaml", "headwater segments plan segments.yaml --delete"), 1),
 }
 """``run`` beside a running stack says so, a plan with changes ends with 1, as a refused replay may; no worker is 2,
@@ -115,7 +117,19 @@ def named(stack: LocalStack) -> None:
     quarantined(stack)
 
 
-@pytest.mark.usefixtures("named")
+@pytest.fixture
+def _s3(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Where an example names S3, there is one."""
+    if "s3://" not in request.node.name:
+        yield
+        return
+    with object_storage(tmp_path) as storage:
+        for name, value in storage.variables().items():
+            monkeypatch.setenv(name, value)
+        yield
+
+
+@pytest.mark.usefixtures("named", "_s3")
 @pytest.mark.parametrize("example", [one for one in EXAMPLES if one != "headwater down"])
 def test_an_example_of_the_help_works(stack: LocalStack, example: str, tmp_path: Path) -> None:
     made = lines(headwater(stack, "keys", "create", "for an example", "--scope", "contacts:read", "--json").stdout)[0]
