@@ -49,7 +49,7 @@ class TestEnvironmentRoutes:
         return JsonResponse({"data": shown, "total": len(calls), "since": iso(here.reset_ms)})
 
     async def reset(self, request: Request) -> Response:
-        """Deletes nothing: earlier events no longer count."""
+        """Starts the counts anew: earlier events no longer count, but are not deleted."""
         principal = self._edge.authorise(request, "contacts:write")
         here = require_test_environment(self._edge.control, principal.workspace, principal.environment)
         # an event of this very millisecond may be earlier or later: it counts as earlier
