@@ -123,10 +123,11 @@ def plain(value: Any) -> Any:
 
 
 def contact_of(shape: ContactShape) -> Contact:
-    """A contact of ``contacts.shaped``."""
+    """A contact as a read or a write answers it: a write may add warnings, which the graph has no field for."""
     fields = plain(shape)
     fields["segment_ids"] = fields.pop("segments")
-    return Contact(**fields)
+    names = {field.name for field in Contact.__dataclass_fields__.values()}
+    return Contact(**{name: value for name, value in fields.items() if name in names})
 
 
 def segment_of(shape: SegmentShape) -> Segment:
