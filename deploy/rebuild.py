@@ -9,7 +9,8 @@
 3. The sink reads the table's topic again from its beginning; other tables of the topic collapse the copies.
 4. When the sink is through, the table that was put aside is dropped.
 
-It may be stopped anywhere and repeated: the table put aside marks an earlier try. Tables of names
+It may be stopped anywhere and repeated: the table put aside marks an earlier try. Of a cluster nothing is put aside,
+as a replicated table's place in Keeper has its name: missing rows come beside those that are there. Tables of names
 (`sinks/definitions/`) are made from `control` and the stored events, and keep the rows that neither has.
 """
 
@@ -24,6 +25,7 @@ from deploy.first_key import definitions
 from schemas import topics
 from schemas.control.erasure import IDENTITY, SEGMENTS, WEBHOOKS, done_ms
 from schemas.errors import CannotStart
+from schemas.service.clickhouse_auth import read_database
 from schemas.settings import Settings
 from schemas.times import iso
 from sinks.clickhouse.connect import writing
@@ -31,7 +33,7 @@ from sinks.clickhouse.rereads import Reread, mark_of, stream_of
 from sinks.clickhouse.resume import committed_of
 from sinks.definitions.keeper import EVENT_TYPES, keep_event_types, keep_names
 from sinks.definitions.rows import NAME_TABLES
-from sinks.maintenance.cluster import refuse_cluster
+from sinks.maintenance.cluster import EVERYWHERE, hosts_of, insert_clients
 from sinks.maintenance.erase import erase
 from sinks.maintenance.layout import columns, feeds, made, make_missing, present
 from sinks.maintenance.reread import ask_again, reach
@@ -45,11 +47,13 @@ NAMED = frozenset({EVENT_TYPES, *(table.name for table in NAME_TABLES)})
 
 async def rebuild(settings: Settings, table: str, say: Say, *, lose: bool) -> None:
     """Return when it is done; raises ``CannotStart`` where rows would be lost and ``lose`` is not set."""
-    refuse_cluster(settings, "a rebuild", "a replica that is made anew has its tables from the others")
     stream = stream_of(table)
     if stream is None and table not in NAMED:
         names = sorted(name for name in made() if stream_of(name) is not None or name in NAMED)
         raise CannotStart(f"{table!r} is not filled from Kafka; these are: {' '.join(names)}")
+    if settings.clickhouse_cluster:
+        await refill(settings, table, say)
+        return
     client = await writing(settings)
     try:
         if stream is None:
@@ -93,6 +97,27 @@ async def _rebuild(
         await _erase_again(client, settings, table)
     await client.command(f"DROP TABLE IF EXISTS {before} SYNC")
     say(f"{table} is rebuilt")
+
+
+async def refill(settings: Settings, table: str, say: Say) -> None:
+    """Of a cluster: missing tables and rows come again; rows that are there stay, and no replica puts one aside."""
+    is_cluster = bool(settings.clickhouse_cluster)
+    for host in await hosts_of(settings):
+        async with await writing(host) as client:
+            await make_missing(client, replicas=is_cluster, shards=settings.clickhouse_shards)
+    async with insert_clients(settings) as clients:
+        for feed in feeds_into(table):
+            for client in clients[:1] if feed.target in EVERYWHERE else clients:
+                await derive(client, feed)
+        if table == EVENT_TYPES:
+            await keep_event_types(clients[0], read_database(settings))
+        elif table in NAMED:
+            await keep_names(clients[0], (await definitions(settings))[1])
+    if stream := stream_of(table):
+        first, _, _ = await reach(settings, stream.topic)
+        reread = await ask_again(settings, stream.topic, f"{table} is filled again")
+        await _wait(settings, reread, stream.topic, first, say)
+    say(f"{table} is filled again")
 
 
 async def _put_aside(client: AsyncClient, table: str, old: str) -> None:

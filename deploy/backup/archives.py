@@ -16,9 +16,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from deploy.backup.manifest import Archive
 from deploy.backup.object_store import Bucket
-from deploy.backup.tables import ordered
+from deploy.backup.tables import ordered, tables_at
 from schemas.errors import CannotStart
-from sinks.maintenance.cluster import EVERYWHERE
 
 Say = Callable[[str], None]
 
@@ -28,16 +27,20 @@ LOOK_S, LONGEST_LOOK_S, SAY_S = 0.05, 2.0, 10.0
 _STATE = "SELECT status, error, total_size FROM system.backups WHERE id = {id:String}"
 
 
-def archives_of(tables: Iterable[str], database: str, shards: int) -> list[Archive]:
-    """The archives in their order; pure."""
+def archives_of(tables: Iterable[str], databases: Sequence[str]) -> list[Archive]:
+    """The archives in their order, from the database of each shard; pure."""
     archives = []
     for step, names in enumerate(ordered(tables), 1):
-        for shard in range(1, shards + 1):
-            own = [name for name in names if shard == 1 or name not in EVERYWHERE]
-            if own:
+        for shard, database in enumerate(databases, 1):
+            if own := tables_at(shard, names):
                 path = f"tables/shard-{shard}/{step}"
                 archives.append(Archive(path=path, shard=shard, database=database, tables=own))
     return archives
+
+
+def sync_statements(archive: Archive) -> list[str]:
+    """Before a backup at a replica, which copies what it has: it may be behind the others. Pure."""
+    return [f"SYSTEM SYNC REPLICA {archive.database}.{name}" for name in archive.tables]
 
 
 def backup_statement(archive: Archive, bucket: Bucket) -> str:
@@ -63,9 +66,14 @@ def _quoted(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-async def archive_tables(clients: Sequence[AsyncClient], archive: Archive, bucket: Bucket, say: Say) -> int:
+async def archive_tables(
+    clients: Sequence[AsyncClient], archive: Archive, bucket: Bucket, say: Say, *, replicated: bool = False
+) -> int:
     """The bytes that are in S3 now; the clients are of the shards. Raises ``CannotStart``."""
-    return await _run(clients[archive.shard - 1], backup_statement(archive, bucket), archive, bucket, say)
+    client = clients[archive.shard - 1]
+    for statement in sync_statements(archive) if replicated else ():
+        await client.command(statement)
+    return await _run(client, backup_statement(archive, bucket), archive, bucket, say)
 
 
 async def restore_tables(clients: Sequence[AsyncClient], archive: Archive, bucket: Bucket, say: Say) -> int:

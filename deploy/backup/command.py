@@ -17,15 +17,14 @@ from deploy.backup import manifest as manifests
 from deploy.backup.archives import archive_tables, archives_of, restore_tables
 from deploy.backup.manifest import Archive, Manifest, TableCopy
 from deploy.backup.object_store import Bucket, store_of
-from deploy.backup.tables import copy_in, copy_out, refuse_rows, tables_of
+from deploy.backup.tables import copy_in, copy_tables, refuse_rows, tables_of
 from deploy.backup.topics_in import commit, commits, refuse_records, write_topics
 from deploy.backup.topics_out import TopicsReader
 from deploy.group_members import members
 from deploy.provision import ProvisionError, provision
 from schemas.errors import CannotStart
 from schemas.settings import Settings
-from sinks.clickhouse.connect import writing
-from sinks.maintenance.cluster import refuse_cluster
+from sinks.maintenance.cluster import insert_clients
 from sinks.maintenance.migrate import MigrationError, migrations
 
 Say = Callable[[str], None]
@@ -33,7 +32,6 @@ Say = Callable[[str], None]
 
 async def backup(settings: Settings, to: str, say: Say) -> None:
     """Beside everything that runs; raises ``CannotStart``. The folder, or the place in S3, has to be new or empty."""
-    refuse_cluster(settings, "a backup", "a replica takes merged parts from the others meanwhile; use BACKUP")
     store = store_of(to)
     if store is None:
         folder = Path(to)
@@ -71,17 +69,18 @@ async def _copy(settings: Settings, folder: Path, bucket: Bucket | None, began_m
         await reader.read_most()
         say("topics: read, except records that arrive now")
         groups = await commits(settings)  # before tables and state: later records are processed again
-        tables: dict[str, TableCopy] = {}
+        copies: list[dict[str, TableCopy]] = [{}]
         archives: list[Archive] | None = None
-        async with await writing(settings) as client:
-            names = await tables_of(client)
+        is_cluster = bool(settings.clickhouse_cluster)
+        async with insert_clients(settings) as clients:
             if bucket is None:
-                tables = {name: await copy_out(client, name, folder) for name in names}
-                say(f"tables: {sum(table.rows for table in tables.values())} rows of {len(tables)}")
+                copies = await copy_tables(clients, folder, replicated=is_cluster)
+                say(f"tables: {sum(table.rows for tables in copies for table in tables.values())} rows")
             else:
-                archives = archives_of(names, settings.clickhouse_database, 1)
-                size = sum([await archive_tables([client], archive, bucket, say) for archive in archives])
-                say(f"tables: {size} bytes of {len(names)}")
+                names = await tables_of(clients[0])
+                archives = archives_of(names, [str(client.database) for client in clients])
+                sizes = [await archive_tables(clients, one, bucket, say, replicated=is_cluster) for one in archives]
+                say(f"tables: {sum(sizes)} bytes")
         await reader.read_rest()
     finally:
         await reader.stop()
@@ -92,7 +91,8 @@ async def _copy(settings: Settings, folder: Path, bucket: Bucket | None, began_m
         migrations=[migration.name for migration in migrations()],
         topics=reader.copies(),
         groups=groups,
-        tables=tables,
+        tables=copies[0],
+        other_shards=copies[1:] or None,
         archives=archives,
         sha256={},
     )
@@ -133,10 +133,15 @@ async def restore(settings: Settings, source: str, say: Say) -> None:
 
 
 def _refuse_other(settings: Settings, manifest: Manifest) -> None:
-    """Raise ``CannotStart`` where the backup is of another number of partitions, or of a later release."""
+    """Raise ``CannotStart`` where the backup is of other numbers of partitions or shards, or of a later release."""
     if manifest.partitions != settings.partitions:
         raise CannotStart(
             f"the backup has {manifest.partitions} partitions: set HEADWATER_PARTITIONS={manifest.partitions}"
+        )
+    if manifest.shards != settings.clickhouse_shards:
+        raise CannotStart(
+            f"the backup has the tables of {manifest.shards} shards, whose number says where a row lies: set "
+            f"HEADWATER_CLICKHOUSE_SHARDS={manifest.shards}"
         )
     if later := sorted(set(manifest.migrations) - {migration.name for migration in migrations()}):
         raise CannotStart(f"the backup is of a later release ({manifest.release}), which has {later[0]}: use that one")
@@ -156,16 +161,18 @@ async def _restore(settings: Settings, folder: Path, manifest: Manifest, bucket:
     except (ProvisionError, MigrationError) as error:
         raise CannotStart(str(error)) from error
     await refuse_records(settings, manifest)
-    async with await writing(settings) as client:
-        await refuse_rows(client)
+    async with insert_clients(settings) as clients:
+        for client in clients:
+            await refuse_rows(client, replicated=bool(settings.clickhouse_cluster))
         say(f"{await write_topics(settings, folder, manifest)} records are written")
-        try:
-            say(f"{await copy_in(client, folder, manifest)} rows are written")
-        except ClickHouseError as error:
-            raise CannotStart(f"ClickHouse does not take the tables: {str(error)[:300]}") from error
         if bucket is not None:
-            archives = manifest.archives or ()
-            size = sum([await restore_tables([client], archive, bucket, say) for archive in archives])
-            say(f"tables: {size} bytes are back")
+            sizes = [await restore_tables(clients, archive, bucket, say) for archive in manifest.archives or ()]
+            say(f"tables: {sum(sizes)} bytes are back")
+        else:
+            try:
+                copies = zip(clients, manifest.by_shard, strict=True)
+                say(f"{sum([await copy_in(client, folder, tables) for client, tables in copies])} rows are written")
+            except ClickHouseError as error:
+                raise CannotStart(f"ClickHouse does not take the tables: {str(error)[:300]}") from error
     await commit(settings, manifest.groups)
     say("restored: start the processes")

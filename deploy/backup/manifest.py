@@ -69,15 +69,25 @@ class Manifest(BaseModel):
     topics: dict[str, list[PartitionCopy]]
     groups: list[CommittedOffset]
     tables: dict[str, TableCopy]
+    """Of the first shard, or of the one server."""
+    other_shards: list[dict[str, TableCopy]] | None = None
     archives: list[Archive] | None = None
     """Of the tables, in place of their files."""
     sha256: dict[str, str]
     """Of every file."""
 
+    @property
+    def by_shard(self) -> list[dict[str, TableCopy]]:
+        return [self.tables, *(self.other_shards or ())]
+
+    @property
+    def shards(self) -> int:
+        return max(len(self.by_shard), *(archive.shard for archive in self.archives or ()), 1)
+
     def paths(self) -> set[str]:
         """Of the files that topics and tables name."""
         records = {part.file for some in self.topics.values() for part in some}
-        return records | {path for table in self.tables.values() for path in table.files}
+        return records | {path for tables in self.by_shard for table in tables.values() for path in table.files}
 
 
 def digest(path: Path) -> str:

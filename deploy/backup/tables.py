@@ -4,9 +4,11 @@
    the sink writes those again, and the tables' keys collapse the copies.
 2. `squashes` says up to which moment merges are in the rows: it is copied before these, which may change meanwhile.
 3. ClickHouse merges no parts of a table while it is copied, so each row is read once; new parts are not in the copy.
+   A replica has what the others have first, and then takes no parts, merged ones among them, from these.
+4. Each shard gives its own rows; tables that every shard has whole come from the first one.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -14,9 +16,10 @@ from typing import NamedTuple
 import zstandard
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from deploy.backup.manifest import Manifest, TableCopy
+from deploy.backup.manifest import TableCopy
 from schemas.errors import CannotStart
 from sinks.clickhouse.streams import STREAMS
+from sinks.maintenance.cluster import EVERYWHERE
 from sinks.maintenance.layout import columns
 
 ROWS, BYTES = 100_000, 64 << 20
@@ -71,21 +74,24 @@ def pieces(parts: list[tuple[str, int, int]]) -> Iterator[Piece]:
         yield Piece(tuple(together))
 
 
-async def copy_out(client: AsyncClient, table: str, folder: Path) -> TableCopy:
+def tables_at(shard: int, tables: Iterable[str]) -> list[str]:
+    """Those that are copied from this shard, the first of which is 1; pure."""
+    return [name for name in tables if shard == 1 or name not in EVERYWHERE]
+
+
+async def copy_out(client: AsyncClient, table: str, folder: Path, shard: int = 1, *, replicated: bool) -> TableCopy:
     """Raises ``CannotStart`` where a part vanished meanwhile."""
     names = ", ".join(f"`{name}`" for name in await columns(client, table))
     files, rows = [], 0
-    async with unmerged(client, table):
-        parts = [
-            (str(name), int(n), int(size))
-            for name, n, size in (await client.query(PARTS, {"table": table})).result_rows
-        ]
+    place = folder / "tables" / table / (f"shard-{shard}" if shard > 1 else "")
+    place.mkdir(parents=True, exist_ok=True)
+    async with unmerged(client, table, replicated=replicated):
+        parts = await _parts(client, table)
         for number, piece in enumerate(pieces(parts)):
             where = "WHERE _part IN {parts:Array(String)} AND _part_offset BETWEEN {first:UInt64} AND {last:UInt64}"
             values = {"parts": list(piece.parts), "first": piece.first, "last": piece.last}
             content = await client.raw_query(f"SELECT {names} FROM {table} {where}", values, fmt="Native")  # noqa: S608 - a name of ours
-            path = folder / "tables" / table / f"{number}.native.zst"
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path = place / f"{number}.native.zst"
             path.write_bytes(zstandard.compress(content))
             files.append(str(path.relative_to(folder)))
         still = {name for name, *_ in await _parts(client, table)}
@@ -95,25 +101,50 @@ async def copy_out(client: AsyncClient, table: str, folder: Path) -> TableCopy:
     return TableCopy(rows=rows, files=files)
 
 
+async def copy_tables(clients: Sequence[AsyncClient], folder: Path, *, replicated: bool) -> list[dict[str, TableCopy]]:
+    """The copies by shards: what says how far others are comes first, of all shards."""
+    copies: list[dict[str, TableCopy]] = [{} for _ in clients]
+    for name in await tables_of(clients[0]):
+        for shard, client in enumerate(clients, 1):
+            if name in tables_at(shard, (name,)):
+                copies[shard - 1][name] = await copy_out(client, name, folder, shard, replicated=replicated)
+    return copies
+
+
 async def _parts(client: AsyncClient, table: str) -> list[tuple[str, int, int]]:
     """Name, rows, bytes."""
     parts = (await client.query(PARTS, {"table": table})).result_rows
     return [(str(name), int(rows), int(size)) for name, rows, size in parts]
 
 
+def holding(table: str, *, replicated: bool) -> tuple[list[str], list[str]]:
+    """Statements after which a table's parts stay as they are, but for inserts here, and those that end that; pure."""
+    if not replicated:
+        return [f"SYSTEM STOP MERGES {table}"], [f"SYSTEM START MERGES {table}"]
+    return (
+        [f"SYSTEM SYNC REPLICA {table}", f"SYSTEM STOP FETCHES {table}", f"SYSTEM STOP MERGES {table}"],
+        [f"SYSTEM START MERGES {table}", f"SYSTEM START FETCHES {table}"],
+    )
+
+
 @asynccontextmanager
-async def unmerged(client: AsyncClient, table: str) -> AsyncIterator[None]:
-    """Keeps the table's parts as they are: no merge starts within the block."""
-    await client.command(f"SYSTEM STOP MERGES {table}")
+async def unmerged(client: AsyncClient, table: str, *, replicated: bool = False) -> AsyncIterator[None]:
+    """Keeps the table's parts as they are: no merge starts within the block, and no replica's part comes."""
+    begin, end = holding(table, replicated=replicated)
     try:
+        for statement in begin:
+            await client.command(statement)
         yield
     finally:
-        await client.command(f"SYSTEM START MERGES {table}")
+        for statement in end:
+            await client.command(statement)
 
 
-async def refuse_rows(client: AsyncClient) -> None:
-    """Raise ``CannotStart`` where a table has rows."""
+async def refuse_rows(client: AsyncClient, *, replicated: bool = False) -> None:
+    """Raise ``CannotStart`` where a table has rows, be they on another replica."""
     for table in await tables_of(client):
+        if replicated:
+            await client.command(f"SYSTEM SYNC REPLICA {table}")
         if (await client.query(f"SELECT 1 FROM {table} LIMIT 1")).result_rows:  # noqa: S608 - a name of ours
             raise CannotStart(
                 f"the table {client.database}.{table} is not empty: restore into an empty database, such as another "
@@ -121,10 +152,10 @@ async def refuse_rows(client: AsyncClient) -> None:
             )
 
 
-async def copy_in(client: AsyncClient, folder: Path, manifest: Manifest) -> int:
+async def copy_in(client: AsyncClient, folder: Path, tables: Mapping[str, TableCopy]) -> int:
     """How many rows were written; a column that a table has not had in the backup has its default."""
     rows = 0
-    for table, copy in manifest.tables.items():
+    for table, copy in tables.items():
         for name in copy.files:
             content = zstandard.decompress((folder / name).read_bytes())
             if content:

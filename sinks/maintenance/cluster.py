@@ -4,6 +4,7 @@ No statement runs ``ON CLUSTER``: each goes to each host by itself. So an unreac
 and running the same again brings it up to date.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,7 +14,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from schemas.errors import CannotStart
 from schemas.settings import Settings
-from sinks.clickhouse.connect import FOREVER_S, NoAnswerError, connected, writing
+from sinks.clickhouse.connect import FOREVER_S, WAIT_S, NoAnswerError, connected, writing
 
 EVERYWHERE = frozenset(
     {
@@ -103,6 +104,21 @@ async def shard_clients(settings: Settings) -> AsyncIterator[list[AsyncClient]]:
             await stack.enter_async_context(await writing(await answering(shard), FOREVER_S))
             for shard in await shards_of(settings)
         ]
+
+
+@asynccontextmanager
+async def insert_clients(settings: Settings) -> AsyncIterator[list[AsyncClient]]:
+    """A client of the tables of each shard, at the host that the sink inserts into; raises ``CannotStart``."""
+    async with AsyncExitStack() as stack:
+        try:
+            async with asyncio.timeout(WAIT_S):
+                if settings.clickhouse_shards > 1:
+                    clients = await stack.enter_async_context(shard_clients(settings))
+                else:
+                    clients = [await stack.enter_async_context(await writing(settings))]
+        except TimeoutError:
+            raise CannotStart(f"a shard of {settings.clickhouse_cluster} has no replica that answers") from None
+        yield clients
 
 
 def at_host(url: str, host: str) -> str:

@@ -44,12 +44,12 @@ async def present(client: AsyncClient) -> set[str]:
     return {name for (name,) in result.result_rows}
 
 
-async def make_missing(client: AsyncClient) -> None:
+async def make_missing(client: AsyncClient, *, replicas: bool = False, shards: int = 1) -> None:
     """Creates missing tables and views, empty, by applying all migrations again: each may be repeated."""
     database = str(client.database)
     async with locked(client, database) as sign_of_life:
         for migration in migrations():
-            for statement in migration.statements(database):
+            for statement in migration.statements(database, replicas=replicas, shards=shards):
                 await sign_of_life(migration.name)
                 await client.command(statement)
 

@@ -41,6 +41,7 @@ async def derive(client: AsyncClient, feed: Feed) -> None:
             f"INSERT INTO {feed.target} ({feed.columns}) SELECT {feed.columns} FROM {feed.source}"  # noqa: S608 - names of ours
             " WHERE _part = {part:String}",
             {"part": part},
+            settings={"insert_deduplicate": "0"},  # a block that a replicated table had once it would drop
         )
 
 

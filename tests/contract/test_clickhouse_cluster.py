@@ -104,9 +104,9 @@ def test_each_host_is_reached_in_the_same_way(url: str, host: str, wanted: str) 
 
 
 def test_what_a_cluster_cannot_do_says_so() -> None:
-    refuse_cluster(Settings(), "a rebuild", "-")
-    with pytest.raises(CannotStart, match="a rebuild is not possible with HEADWATER_CLICKHOUSE_CLUSTER: later"):
-        refuse_cluster(Settings(clickhouse_cluster="c"), "a rebuild", "later")
+    refuse_cluster(Settings(), "a squash", "-")
+    with pytest.raises(CannotStart, match="a squash is not possible with HEADWATER_CLICKHOUSE_CLUSTER: later"):
+        refuse_cluster(Settings(clickhouse_cluster="c"), "a squash", "later")
 
 
 if __name__ == "__main__":

@@ -144,7 +144,11 @@ async def _expect_all_after_a_loss(
             await _agree(stack, before, events, segments, say)
             orders = {one["event_id"] for one in events if one.get("event") == "order_completed"}
             await eventually(
-                lambda: len({got.json["id"] for got in endpoint.got}) >= len(orders), "each order is told", 60
+                lambda: len({got.json["id"] for got in endpoint.got}),
+                f"{len(orders)} orders are told",
+                60,
+                meets=lambda told_now: told_now >= len(orders),
+                every_s=0.5,  # each look reads all of them
             )
         asked = Counter(got.json["id"] for got in endpoint.got)
         assert len(asked) == len(orders), "each order is told"

@@ -45,7 +45,7 @@ async def test_the_same_rows_come_back(settings: Settings, storage: ObjectStorag
     await writer.stop()
     bucket = bucket_of(f"s3://{BUCKET}/rows", storage.variables())
     async with await writing(settings) as client, await writing(newer) as empty:
-        archives = archives_of(await tables_of(client), settings.clickhouse_database, 1)
+        archives = archives_of(await tables_of(client), [settings.clickhouse_database])
         sizes = [await archive_tables([client], archive, bucket, print) for archive in archives]
         assert all(sizes[1:])
         assert [await restore_tables([empty], archive, bucket, print) for archive in archives] == sizes

@@ -17,6 +17,7 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from deploy.local.stack import environment
 from deploy.provision import provision
+from deploy.rebuild import refill
 from schemas import topics
 from schemas.settings import Settings
 from tests.support.builders import cid, event
@@ -116,6 +117,22 @@ async def test_the_documented_commands_rebuild_tables_beside_a_running_sink(sett
         assert await figures(pipe) == was
         await pipe.resolved([event("external_id:u1", event_id="evt_later", origin_offset=41)])
         await eventually(partial(_has, pipe, "events", 41), "the next event")
+
+
+async def test_of_a_cluster_missing_rows_come_beside_the_others(settings: Settings) -> None:
+    """Here of one server: the same calls but for the engines of the tables."""
+    async with filled(settings) as pipe:
+        was = await figures(pipe)
+        await pipe.run("ALTER TABLE contacts DELETE WHERE _offset >= 5 SETTINGS mutations_sync = 2")
+        await pipe.run("TRUNCATE TABLE memberships")
+        await pipe.run("DROP TABLE events SYNC")
+        await pipe.run("TRUNCATE TABLE event_types")
+        said: list[str] = []
+        for table in ("contacts", "memberships", "events", "event_types"):
+            await refill(settings, table, said.append)
+            assert said[-1] == f"{table} is filled again"
+        assert await figures(pipe) == was
+        assert await pipe.rows("SELECT count() FROM event_types FINAL") != [(0,)]
 
 
 async def test_a_table_that_was_dropped_is_made_again_by_provisioning(settings: Settings) -> None:

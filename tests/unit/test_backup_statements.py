@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from deploy.backup.archives import archives_of, backup_statement, restore_statement
+from deploy.backup.archives import archives_of, backup_statement, restore_statement, sync_statements
 from deploy.backup.manifest import Archive
 from deploy.backup.object_store import Bucket, bucket_of
+from deploy.backup.tables import holding
 from schemas.errors import CannotStart
 from sinks.clickhouse.streams import STREAMS
 from sinks.maintenance.layout import made
@@ -30,10 +31,14 @@ def rendered() -> str:
     bucket = bucket_of("s3://backups/1", {"AWS_ENDPOINT_URL": "http://s3:9000", **NAMED})
     lines = []
     for shards in (1, 2):
-        for archive in archives_of(TABLES, "headwater", shards):
+        for archive in archives_of(TABLES, ["headwater"] * shards):
             lines.append(f"-- shard {archive.shard} of {shards}")
+            lines += sync_statements(archive) if shards > 1 else []
             lines.append(backup_statement(archive, bucket))
             lines.append(restore_statement(archive, bucket, "drill"))
+    lines.append("-- a folder: around the copy of a table of a server, of a replica")
+    for replicated in (False, True):
+        lines += [statement for some in holding("events", replicated=replicated) for statement in some]
     return "\n".join(lines) + "\n"
 
 
@@ -44,7 +49,7 @@ def test_clickhouse_gets_what_is_written_down() -> None:
 
 @pytest.mark.parametrize("shards", [1, 2, 3])
 def test_each_table_of_each_shard_is_in_one_archive(shards: int) -> None:
-    archives = archives_of(TABLES, "headwater", shards)
+    archives = archives_of(TABLES, ["headwater"] * shards)
     assert len({archive.path for archive in archives}) == len(archives)
     assert sorted(name for archive in archives if archive.shard == 1 for name in archive.tables) == TABLES
     for shard in range(2, shards + 1):
@@ -67,10 +72,10 @@ def test_the_variables_are_those_of_aws() -> None:
     own = {"AWS_ENDPOINT_URL": "http://one", "AWS_ENDPOINT_URL_S3": "http://two/", "AWS_DEFAULT_REGION": "x"}
     found = bucket_of("s3://backups/a/", own | NAMED | {"AWS_SESSION_TOKEN": "t"})
     assert (found.url, found.region, found.token) == ("http://two/backups/a", "x", "t")
-    assert "session_token = 't'" in backup_statement(archives_of(["events"], "d", 1)[0], found)
+    assert "session_token = 't'" in backup_statement(archives_of(["events"], ["d"])[0], found)
     nobody = bucket_of("s3://backups/a", {})
     place = "S3('https://s3.us-east-1.amazonaws.com/backups/a/tables/shard-1/2')"
-    assert place in backup_statement(archives_of(["events"], "d", 1)[0], nobody), "ClickHouse shows its own identity"
+    assert place in backup_statement(archives_of(["events"], ["d"])[0], nobody), "ClickHouse shows its own identity"
 
 
 def test_a_secret_comes_from_a_file_and_is_not_shown(tmp_path: Path) -> None:
