@@ -3,13 +3,15 @@
 from ingest.app import build_app, build_edge
 from schemas.service.process import read_settings, set_up_logging
 from schemas.service.web import serve
+from schemas.settings import variable
 
 
 def main() -> None:
     settings = read_settings()
     set_up_logging(settings)
     app = build_app(build_edge(settings))
-    serve(app, settings.host, settings.port, settings.drain_s, shared=settings.edges > 1)
+    stack = f"{settings.bootstrap} {settings.topic_prefix}" if settings.edges > 1 else ""
+    serve(app, settings.host, settings.port, settings.drain_s, name=variable("port"), stack=stack)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from schemas.service.heartbeat import beating
 from schemas.service.kafka import Probe
 from schemas.service.metric import PIPELINE, READER, SINK, WEBHOOKS
 from schemas.service.process import announce_ready, read_settings, set_up_logging
-from schemas.settings import Settings
+from schemas.settings import Settings, variable
 from schemas.topics import EVENTS
 from schemas.tracing.start import started
 from sinks.clickhouse.connect import Ping
@@ -139,7 +139,8 @@ def query() -> None:
 
     settings = read_settings()
     set_up_logging(settings)
-    web.serve(build_app(settings), settings.query_host, settings.query_port, settings.drain_s)
+    name = variable("query_port")
+    web.serve(build_app(settings), settings.query_host, settings.query_port, settings.drain_s, name=name)
 
 
 @app.command()

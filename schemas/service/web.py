@@ -6,15 +6,19 @@
 """
 
 import asyncio
+import hashlib
 import logging
 import math
+import os
 import re
+import secrets
 import signal
 import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -189,26 +193,51 @@ class DrainingServer(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def shared_socket(host: str, port: int) -> socket.socket:
-    """A socket of a port that other processes of this user may have too: Linux gives each a share of the connections.
+def bound_socket(host: str, port: int, name: str, stack: str = "") -> socket.socket:
+    """A socket of a port; with a ``stack`` other processes of that stack may have the port too (``SO_REUSEPORT``).
 
-    Ends the process where another program has the port.
+    Ends the process where others have it; ``name`` is the port's variable.
     """
     family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     own = socket.socket(family)
     own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if stack:
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         own.bind(address)
     except OSError as error:
-        sys.exit(f"{host}:{port} cannot be shared: {error.strerror}")
+        sys.exit(f"port {port} of {host} is taken ({error.strerror}): set {name} to a free one")
+    if stack and (other := _claim(port, stack)):
+        sys.exit(
+            f"port {port} of {host} is taken by edges of another stack (process {other}): set {name} to a free one; "
+            "edges of one stack have the same Kafka and topic prefix"
+        )
     return own
 
 
-def serve(app: App, host: str, port: int, drain_s: float = 0.0, *, shared: bool = False) -> None:
+def _claim(port: int, stack: str) -> int | None:
+    """Says that this process has the port for the stack; returns a process that has it for another one.
+
+    Linux alone shares a port's connections. A socket with an abstract name is seen where the port is, in the same
+    network namespace, and goes with its process.
+    """
+    if sys.platform != "linux":
+        return None
+    own = hashlib.sha256(stack.encode()).hexdigest()[:16]
+    _claims.append(socket.socket(socket.AF_UNIX))
+    _claims[-1].bind(f"\0headwater/{port}/{own}/{os.getpid()}-{secrets.token_hex(4)}")
+    claimed = re.findall(rf"@headwater/{port}/(\w+)/(\d+)-", Path("/proc/net/unix").read_text())
+    return next((int(process) for other, process in claimed if other != own), None)
+
+
+_claims: list[socket.socket] = []
+"""Kept open for as long as this process lives."""
+
+
+def serve(app: App, host: str, port: int, drain_s: float = 0.0, *, name: str, stack: str = "") -> None:
     """Runs an app in this process until SIGTERM, and ``drain_s`` more. Set up logging before.
 
-    ``shared``: several processes share the port (``shared_socket``).
+    ``name`` and ``stack``: those of ``bound_socket``.
     """
     config = uvicorn.Config(
         app,
@@ -227,7 +256,10 @@ def serve(app: App, host: str, port: int, drain_s: float = 0.0, *, shared: bool 
     )
     server = DrainingServer(config, drain_s)
     with suppress(KeyboardInterrupt):
-        server.run([shared_socket(host, port)] if shared else None)
+        own = bound_socket(host, port, name, stack)
+        if not stack:
+            own.close()  # the server binds each address of the host itself
+        server.run([own] if stack else None)
     if not server.started:
         sys.exit(STARTUP_FAILURE)
 
