@@ -9,7 +9,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --quiet --pro
 	-c deploy/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status test test-full faults sdks check fuzz bench bench-compare clean
+.PHONY: help setup run up down status compile test test-full faults sdks check fuzz bench bench-compare clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ down: $(LOCAL) ## stop the stack
 
 status: $(LOCAL) ## show the stack's processes
 	@$(BIN)/python -m deploy.local status
+
+compile: $(DEV) ## compile the hot path to machine code, which takes a minute: a quarter less CPU for an event
+	@$(BIN)/python -m deploy.compile
 
 test: $(DEV) ## run the tests on a real Kafka and a real ClickHouse, long ones in their short form
 	@$(BIN)/python -m tests.support.tiers

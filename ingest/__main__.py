@@ -1,5 +1,8 @@
 """`python -m ingest`: the environment in, the edge on its port out; pure."""
 
+import schemas.compiled.use  # noqa: F401 - before the modules that it finds
+
+# isort: split
 from ingest.app import build_app, build_edge
 from schemas.service.process import read_settings, set_up_logging
 from schemas.service.web import serve

@@ -1,5 +1,8 @@
 """The name of a stage in, its worker running out: `python -m processors identity`, `python -m processors segments`."""
 
+import schemas.compiled.use  # noqa: F401 - before the modules that it finds
+
+# isort: split
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext

@@ -1,5 +1,8 @@
 """Environment in, one sink running out: `python -m sinks clickhouse|query|squash|webhooks`."""
 
+import schemas.compiled.use  # noqa: F401 - before the modules that it finds
+
+# isort: split
 import asyncio
 import gc
 import logging

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import ClassVar
 
 from processors.identity import ephemeral_ids, erase, guard, resolve, resolver
 from processors.identity.guard import Limits
@@ -29,9 +30,9 @@ class IdentityStage:
     Load all workspaces' settings before the first link: an empty ``ControlState`` means the defaults.
     """
 
-    app: str = topics.IDENTITY_APP
-    inputs: tuple[Topic, ...] = (topics.EVENTS, topics.LINKS, topics.MERGES)
-    tables: tuple[str, ...] = topics.TABLES[topics.IDENTITY_APP]
+    app: ClassVar[str] = topics.IDENTITY_APP
+    inputs: ClassVar[tuple[Topic, ...]] = (topics.EVENTS, topics.LINKS, topics.MERGES)
+    tables: ClassVar[tuple[str, ...]] = topics.TABLES[topics.IDENTITY_APP]
 
     def __init__(self, control: ControlState, partitions: int, remember_ms: int = REMEMBER_MS) -> None:
         self._control = control

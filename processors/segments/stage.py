@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
@@ -26,6 +26,7 @@ from processors.segments.unit import ERASED, REBUILD, TABLE, UnitOfWork
 from schemas import topics
 from schemas.control.control_state import ControlState
 from schemas.records import codec
+from schemas.topics import Topic
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +38,9 @@ SCAN_CHUNK, FOLLOW_CHUNK = 1000, 100
 class SegmentsStage:
     """Runs segments for a partition number: its inputs, timers, rescans and backfill share its rows."""
 
-    app = topics.SEGMENTS_APP
-    inputs = (topics.RESOLVED, topics.MERGES, topics.ABSORBS)
-    tables = topics.TABLES[topics.SEGMENTS_APP]
+    app: ClassVar[str] = topics.SEGMENTS_APP
+    inputs: ClassVar[tuple[Topic, ...]] = (topics.RESOLVED, topics.MERGES, topics.ABSORBS)
+    tables: ClassVar[tuple[str, ...]] = topics.TABLES[topics.SEGMENTS_APP]
 
     def __init__(self, control: ControlState, partitions: int, queue: BackfillQueue | None = None) -> None:
         """Without a ``queue`` there is no backfill: a segment counts events from the moment the stage sees it."""

@@ -9,9 +9,12 @@ they equal those of the item before, the writer copies its bytes, and the reader
 determine their own length, so the reader has only to compare bytes: an equal beginning means equal values.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import count
 from textwrap import indent
-from typing import Any
+from typing import Any, cast
 
 from schemas.records import varint
 
@@ -21,9 +24,11 @@ Run = Collection[str]
 """Names of fields that often stay the same together; no arrays and records."""
 _MOST_KEPT = 1024
 """Values of a run whose bytes are kept."""
+sources: dict[str, str] = {}
+"""The code of the hot functions, by its digest: those worth being compiled. Its last definition is the one to call."""
 
 
-def _remember(encoded: dict[Any, bytes], key: Any, parts: list[bytes]) -> bytes:
+def remember(encoded: dict[Any, bytes], key: Any, parts: list[bytes]) -> bytes:
     """The bytes of a run's values, for the next time."""
     if len(encoded) >= _MOST_KEPT:
         encoded.clear()
@@ -31,11 +36,11 @@ def _remember(encoded: dict[Any, bytes], key: Any, parts: list[bytes]) -> bytes:
     return raw
 
 
-def _none(name: str) -> None:
+def none(name: str) -> None:
     raise TypeError(f"{name} is None")
 
 
-def _no_branch(n: int) -> None:
+def branch(n: int) -> None:
     raise ValueError(f"a union has no branch {n / 2:g}")
 
 
@@ -50,6 +55,31 @@ _SLICE = "if n & 1: negative()\nstart = at\nat += n >> 1\n"
 _PUT_RAW = "put(sizes[len(raw)] if len(raw) < short else size(len(raw)))\nput(raw)\n"
 _ZERO = r"put(b'\0')"
 
+NAMES: dict[str, Any] = {
+    "sizes": varint.SIZES,
+    "short": varint.SHORT,
+    "size": varint.size,
+    "varint": varint.varint,
+    "more": varint.more,
+    "negative": varint.negative,
+    "steps": varint.STEPS,
+    "leap": varint.leap,
+    "none": none,
+    "branch": branch,
+    "remember": remember,
+}
+"""What generated code calls by its names."""
+
+
+@cache
+def _compiled() -> Mapping[str, Any]:
+    """Functions by the digest of their code, where `python -m deploy.compile` has compiled what ``sources`` holds."""
+    try:
+        from schemas.records.avro_functions import FUNCTIONS  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
+    except ImportError:
+        return {}
+    return cast("Mapping[str, Any]", FUNCTIONS)
+
 
 class _CodeWriter:
     """Generates the code that writes and reads one schema's records; ``name`` is the variable that holds a value."""
@@ -63,24 +93,26 @@ class _CodeWriter:
         """Record schemas by name: later types refer to them."""
         self._before = ""
         """Code at the beginning of a reader: it initialises the runs as empty."""
-        self.names: dict[str, Any] = {
-            "sizes": varint.SIZES,
-            "short": varint.SHORT,
-            "size": varint.size,
-            "varint": varint.varint,
-            "more": varint.more,
-            "negative": varint.negative,
-            "steps": varint.STEPS,
-            "leap": varint.leap,
-            "none": _none,
-            "branch": _no_branch,
-            "remember": _remember,
-        }
+        self._code: list[str] = []
+        self._numbers = count()
 
     def _define(self, head: str, body: str) -> str:
-        name = f"f{len(self.names)}"
-        exec(f"def {name}({head}):\n{indent(body, ' ')}", self.names)  # noqa: S102 - made of our own schema files
+        name = f"f{len(self._code)}"
+        self._code.append(f"def {name}({head}):\n{indent(body, ' ')}")
         return name
+
+    def function(self, name: str, *, hot: bool) -> Any:
+        """A function that was defined last: compiled where it was, else as Python runs it."""
+        source = "".join(self._code)
+        digest = hashlib.sha256(source.encode()).hexdigest()
+        if hot:
+            sources[digest] = source
+        compiled = _compiled().get(digest)
+        if compiled is not None:
+            return compiled
+        names = dict(NAMES)
+        exec(source, names)  # noqa: S102 - made of our own schema files
+        return names[name]
 
     def _record(self, schema: Any) -> Any:
         """Returns the record's schema, from itself or its name; ``None`` for other types."""
@@ -92,7 +124,7 @@ class _CodeWriter:
     def write(self, schema: Any, name: str) -> str:
         """Code that writes a value of any type."""
         if (record := self._record(schema)) is not None:
-            return f"{self.record_writer(record)}(put, {name})\n"
+            return f"{self.record_writer(record)}(parts, {name})\n"
         return f"{self._write_if(schema, name)}else: {_ZERO}\n"
 
     def _write_if(self, schema: Any, name: str) -> str:
@@ -139,7 +171,7 @@ class _CodeWriter:
         return f"{self._write_if(field['type'], name)}elif {name} is None: none({field['name']!r})\nelse: {_ZERO}\n"
 
     def record_writer(self, schema: Any) -> str:
-        body = "get = datum.get\n"
+        body = "put, get = parts.append, datum.get\n"
         for group in self._grouped(schema["fields"]):
             values = [
                 f"get({field['name']!r}, {field['default']!r})" if "default" in field else f"datum[{field['name']!r}]"
@@ -148,14 +180,15 @@ class _CodeWriter:
             if not self._is_run(group):
                 body += f"value = {values[0]}\n{self._put_field(group[0][1], 'value')}"
                 continue
-            name = f"k{len(self.names)}"
-            self.names[name] = {}
+            name = f"k{len(self._code)}"
+            self._code.append(f"{name} = {{}}\n")
             names = "".join(f"value{n}, " for n, _ in group)
             parts = "".join(self._put_field(field, f"value{n}") for n, field in group)
-            body += f"key = ({', '.join(values)},)\nraw = {name}.get(key)\nif raw is None:\n"
-            body += indent(f"{names} = key\nwhole, parts = put, []\nput = parts.append\n", " ")
-            body += indent(f"{parts}put, raw = whole, remember({name}, key, parts)\n", " ") + "put(raw)\n"
-        return self._define("put, datum", body)
+            key, some = f"key{group[0][0]}", f"some{group[0][0]}"
+            body += f"{key} = ({', '.join(values)},)\nkept = {name}.get({key})\nif kept is None:\n"
+            body += indent(f"{names} = {key}\n{some} = []\nput = {some}.append\n{parts}", " ")
+            body += indent(f"put, kept = parts.append, remember({name}, {key}, {some})\n", " ") + "put(kept)\n"
+        return self._define("parts, datum", body)
 
     def read(self, schema: Any, name: str) -> str:
         """Returns code that sets ``name`` to the value at ``at``; other variables in it begin with ``name``."""
@@ -177,10 +210,10 @@ class _CodeWriter:
                 return f"{_HEAD}if n == 2:\n{some}elif n: branch(n)\nelse: {name} = None\n"
             case {"type": "array", "items": items}:
                 # a negative number of items is followed by the block's bytes
-                skip = f"left = n + 1 >> 1\nif n & 1:\n{indent(_HEAD, ' ')}"
+                skip = f"{name}left = n + 1 >> 1\nif n & 1:\n{indent(_HEAD, ' ')}"
                 record = self._record(items)
                 each = self.read(items, f"{name}i") if record is None else self._read_neighbour(record, f"{name}i")
-                loop = f"for _ in range(left):\n{indent(f'{each}{name}.append({name}i)', ' ')}\n"
+                loop = f"for _ in range({name}left):\n{indent(f'{each}{name}.append({name}i)', ' ')}\n"
                 return f"{name} = []\n{_HEAD}while n:\n{indent(f'{skip}{loop}{_HEAD}', ' ')}"
         raise ValueError(f"no type of our records: {schema}")
 
@@ -194,7 +227,8 @@ class _CodeWriter:
             case "long":
                 return "while data[at] > 127: at += 1\nat += 1\n"
             case {"type": "array", "items": items}:
-                block = f"left = n + 1 >> 1\nif n & 1:\n{indent(_HEAD, ' ')}for _ in range(left):\n"
+                left = f"left{next(self._numbers)}"  # what is compiled would heed a change of a range's end
+                block = f"{left} = n + 1 >> 1\nif n & 1:\n{indent(_HEAD, ' ')}for _ in range({left}):\n"
                 each = indent(self.skip(items), " ")
                 return f"{_HEAD}while n:\n{indent(f'{block}{each}{_HEAD}', ' ')}"
         return self.read(schema, "_")
@@ -234,20 +268,27 @@ class _CodeWriter:
         return f"{code}{name} = {self._dict_of(schema, name)}\n"
 
 
-def writer(schema: Any, runs: Sequence[Run] = ()) -> Write:
+def writer(schema: Any, runs: Sequence[Run] = (), *, hot: bool = False) -> Write:
     """A function that encodes a record; it raises for values that the schema does not allow."""
     code = _CodeWriter(runs)
-    put_record = code.names[code.record_writer(schema)]
+    put_record = code.function(code.record_writer(schema), hot=hot)
 
     def write(datum: Any) -> bytes:
         parts: list[bytes] = []
-        put_record(parts.append, datum)
+        put_record(parts, datum)
         return b"".join(parts)
 
     return write
 
 
-def reader(schema: Any, runs: Sequence[Run] = (), only: Collection[str] = (), places: Collection[str] = ()) -> Read:
+def reader(
+    schema: Any,
+    runs: Sequence[Run] = (),
+    only: Collection[str] = (),
+    places: Collection[str] = (),
+    *,
+    hot: bool = False,
+) -> Read:
     """(bytes, where a record begins) -> the record and where it ends: beyond the bytes, where these end too early.
 
     The function raises ``ValueError`` or ``IndexError`` for malformed bytes; its cost is linear in the bytes. With
@@ -255,5 +296,5 @@ def reader(schema: Any, runs: Sequence[Run] = (), only: Collection[str] = (), pl
     ``places``: where these fields begin in the bytes, in the order of the schema.
     """
     code = _CodeWriter(runs, only, places)
-    read: Read = code.names[code.record_reader(schema)]
+    read: Read = code.function(code.record_reader(schema), hot=hot)
     return read

@@ -45,6 +45,7 @@ RUNS: tuple[avro.Run, ...] = (
 """Fields of which the items of a batch often have the same values."""
 READ_RUNS: tuple[avro.Run, ...] = (*RUNS, ("context", "profile"))
 """The runs of a reader. A writer would have to keep the values of the last one, which may be large."""
+HOT = ("event_batch", "link_batch", "change_batch", "receipt_batch")  # records of each event
 HEADER = 10
 
 
@@ -90,7 +91,8 @@ class Codec:
         for path in versions:
             self._raw, self.schema, self.header = _load(path)
             self._readers[self.header] = self.schema
-        self._write, self._read = avro.writer(self.schema, RUNS), avro.reader(self.schema, READ_RUNS)
+        self._hot = name in HOT
+        self._write, self._read = avro.writer(self.schema, RUNS), avro.reader(self.schema, READ_RUNS, hot=self._hot)
 
     def encode(self, datum: Any) -> bytes:
         """A datum as a Kafka value."""
@@ -133,7 +135,7 @@ class BatchCodec(Codec):
         super().__init__(name)
         field = self._raw["fields"][0]
         self.field: str = field["name"]
-        self.item = avro.writer(_parsed(field["type"]["items"]), RUNS)
+        self.item = avro.writer(_parsed(field["type"]["items"]), RUNS, hot=self._hot)
         """The bytes of one item."""
 
     def join(self, items: Sequence[bytes]) -> bytes:
@@ -151,18 +153,18 @@ class BatchCodec(Codec):
 
         Items of an earlier version have no ``places``.
         """
-        read = avro.reader(self.schema, READ_RUNS, places=fields)
+        read = avro.reader(self.schema, READ_RUNS, places=fields, hot=self._hot)
         return lambda data: cast("list[Any]", self._decode(data, read)[self.field])
 
     def tail(self, first: str) -> avro.Write:
         """A function that encodes the fields of an item from this field on."""
         fields = self.schema["fields"][0]["type"]["items"]["fields"]
         begin = next(n for n, field in enumerate(fields) if field["name"] == first)
-        return avro.writer({"type": "record", "name": "Tail", "fields": fields[begin:]}, RUNS)
+        return avro.writer({"type": "record", "name": "Tail", "fields": fields[begin:]}, RUNS, hot=self._hot)
 
     def skimmer(self, *fields: str) -> Callable[[bytes], list[Any]]:
         """A function as ``items`` whose items need have no other fields than these."""
-        read = avro.reader(self.schema, READ_RUNS, (self.field, *fields))
+        read = avro.reader(self.schema, READ_RUNS, (self.field, *fields), hot=self._hot)
         return lambda data: cast("list[Any]", self._decode(data, read)[self.field])
 
 

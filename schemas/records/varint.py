@@ -46,7 +46,7 @@ def _remember(n: int, raw: bytes) -> None:
     _written[n], _read[raw] = raw, n
 
 
-SIZES = _SMALL[::2]
+SIZES: list[bytes] = _SMALL[::2]
 
 
 def size(n: int) -> bytes:
@@ -83,7 +83,7 @@ def negative() -> None:
     raise ValueError("a length is negative")
 
 
-STEPS = [0 if n & 1 or n > 127 else 1 + (n >> 1) for n in range(256)]
+STEPS: list[int] = [0 if n & 1 or n > 127 else 1 + (n >> 1) for n in range(256)]
 """By the first byte of a text: its bytes, the length included; 0: the length is longer or invalid."""
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from schemas.compiled import modules
 from schemas.control import sealing
 from schemas.errors import CannotStart
 from schemas.service.clickhouse_auth import database_connection
@@ -130,6 +131,8 @@ def set_up_logging(settings: Settings) -> None:
         handler.addFilter(Throttle())
     for name in LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
+    if modules.is_used():
+        log.info("%d modules run compiled, from %s", len(modules.MODULES), modules.folder())
 
 
 def announce_ready(settings: Settings) -> None:

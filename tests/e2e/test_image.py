@@ -93,7 +93,9 @@ class Containers:
 
 
 def test_the_image_runs_as_compose_runs_it(settings: Settings, tmp_path: Path, say: Callable[[str], None]) -> None:
-    containers = Containers(image.built(tmp_path), settings, tmp_path)
+    venv = image.built(tmp_path)
+    assert image.compiles(venv), "the processes would run the sources"
+    containers = Containers(venv, settings, tmp_path)
     made = containers.run("provision", *SERVICES["provision"]["command"])
     assert made.returncode == 0, made.stderr
     key = containers.run("provision", *SERVICES["provision"]["command"], "--first-key")

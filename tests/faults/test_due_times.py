@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from schemas.records.records import Change
-from tests.support.comparison import create_segments
+from tests.support.comparison import create_live_segments
 from tests.support.membership_feed import follow_memberships
 from tests.support.stack import LocalStack, local_stack
 from tests.support.waiting import eventually
@@ -46,7 +46,7 @@ class Moves:
 async def test_everybody_leaves_within_their_second_though_the_worker_is_killed(
     stack: LocalStack, say: Callable[[str], None]
 ) -> None:
-    segments = await create_segments(stack, {"lately": {"event": "visited", "within": f"{WINDOW_S}s"}})
+    segments = await create_live_segments(stack, {"lately": {"event": "visited", "within": f"{WINDOW_S}s"}})
     moves = Moves(segments["lately"])
     watching = asyncio.create_task(follow_memberships(stack, moves.seen, since="earliest"))
     began_s = time.time()

@@ -74,3 +74,9 @@ def _copy(source: Path, target: Path, *, is_folder: bool) -> None:
     target = target / source.name if is_folder else target
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(source, target)
+
+
+def compiles(venv: Path) -> bool:
+    """Returns whether processes of this environment run compiled modules."""
+    code = "import schemas.compiled.use; from schemas.compiled import modules; print(modules.is_used())"
+    return subprocess.check_output([venv / "bin/python", "-c", code], cwd=venv, text=True).strip() == "True"

@@ -7,6 +7,8 @@ beside the others, in parts. Each process gets the options of `PYTEST_ADDOPTS`.
 
 import asyncio
 import os
+import shutil
+import subprocess
 import sys
 import time
 from collections import deque
@@ -20,6 +22,8 @@ AT_ONCE = 2 if (os.cpu_count() or 1) >= 4 else 1
 FAULTS = 3
 """Processes that share the files of the tier of faults."""
 LONGEST_FIRST = ("e2e", "console", "integration", "sdks", "contract", "unit", "property", "golden")
+COMPILED = ("property", "golden")
+"""Tiers whose own process runs the compiled modules; processes of a stack run them in every tier."""
 TAIL = 200
 """Lines of a failed part that are said again at the end."""
 LEFT_OUT = "left out: "
@@ -31,6 +35,7 @@ class TierPart:
 
     name: str
     paths: list[str]
+    options: tuple[str, ...] = ()
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL))
     left_out: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -41,7 +46,8 @@ def parts() -> list[TierPart]:
     """Returns the parts of all tiers, in the order of their start."""
     files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "faults").glob("test_*.py"))
     faults = [TierPart(f"faults-{n + 1}", files[n::FAULTS]) for n in range(FAULTS)]
-    others = [TierPart(tier, [f"tests/{tier}"]) for tier in LONGEST_FIRST]
+    compiled = ("-p", "schemas.compiled.use")
+    others = [TierPart(tier, [f"tests/{tier}"], compiled if tier in COMPILED else ()) for tier in LONGEST_FIRST]
     return [part for pair in zip(faults, others, strict=False) for part in pair] + others[FAULTS:]
 
 
@@ -54,7 +60,7 @@ async def run(part: TierPart, options: list[str]) -> None:
     """Runs a part; prints each line of output at once, after the part's name."""
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pytest", *options, *part.paths),
+        *(sys.executable, "-m", "pytest", *part.options, *options, *part.paths),
         cwd=ROOT,
         env=variables(),
         stdout=asyncio.subprocess.PIPE,
@@ -84,6 +90,10 @@ async def run_all(waiting: list[TierPart], options: list[str]) -> None:
 def main(options: list[str]) -> int:
     """Returns 0 if every part passed; the options are pytest's."""
     began, some = time.monotonic(), parts()
+    if shutil.which("cc") is None:
+        print(f"{LEFT_OUT}no C compiler: the tests run the sources alone, not their compiled form")
+    elif subprocess.run([sys.executable, "-m", "deploy.compile"], cwd=ROOT, check=False).returncode:
+        return 1
     asyncio.run(run_all(some, options))
     failed = [part for part in some if part.code != 0]
     for part in failed:

@@ -5,6 +5,9 @@ Kafka and ClickHouse: the edge's request, identity's events and links, segments,
 step reads the records of the step before it.
 """
 
+import schemas.compiled.use  # noqa: F401 - before the modules that it finds
+
+# isort: split
 import asyncio
 import gc
 import logging

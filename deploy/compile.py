@@ -1,0 +1,115 @@
+"""Modules of the hot path in, the same compiled to machine code by mypyc out: `python -m deploy.compile`.
+
+It needs a C compiler and the extra ``compile``. Processes use the result from their next start on, and only while the
+sources are the compiled ones; without it Python runs the sources, at some 1.3 times the CPU of an event.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from schemas.compiled import modules
+from schemas.records import avro, codec
+
+_PRELUDE = """from typing import Any
+
+from schemas.records.avro import branch, none, remember
+from schemas.records.varint import SHORT as short
+from schemas.records.varint import SIZES as sizes
+from schemas.records.varint import STEPS as steps
+from schemas.records.varint import leap, more, negative, size, varint
+
+"""
+_TYPED = (
+    (r"\b([fk]\d+)\b", r"{prefix}\1"),
+    (r"(?m)^(\w+) = \{\}$", r"\1: dict[Any, bytes] = {}"),
+    (r"\(data, at\):", "(data: bytes, at: int) -> tuple[Any, int]:"),
+    (r"\(parts, datum\):", "(parts: list[bytes], datum: dict[str, Any]) -> None:"),
+    (r"put, get = parts.append, datum.get", "put = parts"),
+    (r"put = (some\d+).append", r"put = \1"),
+    (r"put, kept = parts.append, ", "put, kept = parts, "),
+    (r"(some\d+) = \[\]", r"\1: list[bytes] = []"),
+    (r"\bput\(", "put.append("),
+    (r"\bget\('", "datum.get('"),
+)
+"""Patterns in the generated code, and what replaces them: names of one module, types, calls that mypyc knows."""
+_FLAGS = ("--config-file=", "--ignore-missing-imports", "--follow-imports=silent")
+"""`make check` finds errors of types; here only what is compiled matters."""
+
+
+def avro_functions() -> str:
+    """Returns a module's code: the functions that read and write records, and ``FUNCTIONS``: each by its digest."""
+    parts, functions = [_PRELUDE], []
+    for n, (digest, source) in enumerate(avro.sources.items()):
+        prefix = f"c{n}_"
+        typed = source
+        for pattern, replacement in _TYPED:
+            typed = re.sub(pattern, replacement.replace("{prefix}", prefix), typed)
+        parts.append(_declared(typed))
+        last = typed.rindex("def ")
+        functions.append(f"    {digest!r}: {typed[last + 4 : typed.index('(', last)]},\n")
+    return "".join((*parts, "FUNCTIONS: dict[str, Any] = {\n", *functions, "}\n"))
+
+
+def _declared(source: str) -> str:
+    """Returns the code with declarations of the variables that hold values of several types."""
+    lines = []
+    for function in re.split(r"(?m)^(?=def |k|c\d+_k)", source):
+        names = sorted(set(re.findall(r"\b(value\w*|raw|kept)\b(?=(?:, \w+)*,? = )", function)))
+        head, _, body = function.partition("\n")
+        declared = "".join(f" {name}: Any\n" for name in names) if head.startswith("def ") else ""
+        lines.append(f"{head}\n{declared}{body}")
+    return "".join(lines)
+
+
+def build(into: Path) -> None:
+    """Writes all compiled modules into a new folder, or none; raises ``SystemExit`` if mypyc or the compiler fails."""
+    from mypyc.build import mypycify  # noqa: PLC0415 - a second that only this needs
+    from setuptools import Distribution  # type: ignore[import-untyped]  # noqa: PLC0415 - same
+
+    into.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=into.parent) as folder:
+        work, sources = Path(folder), Path(folder) / "sources"
+        for package in ("ingest", "processors", "schemas", "sinks"):
+            shutil.copytree(modules.ROOT / package, sources / package, ignore=shutil.ignore_patterns("__pycache__"))
+        (sources / "schemas/records/avro_functions.py").write_text(avro_functions())
+        files = [f"{module.replace('.', '/')}.py" for module in (*modules.MODULES, "schemas.records.avro_functions")]
+        before = Path.cwd()
+        os.chdir(sources)
+        try:
+            extensions = mypycify([*_FLAGS, *files], opt_level="2", debug_level="0", target_dir=str(work / "c"))
+            distribution = Distribution({"name": "headwater-compiled", "ext_modules": extensions})
+            command = distribution.get_command_obj("build_ext")
+            command.build_lib, command.build_temp = str(work / "lib"), str(work / "o")
+            command.ensure_finalized()
+            command.run()
+        finally:
+            os.chdir(before)
+        (work / "lib").rename(into)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m deploy.compile", description=__doc__)
+    parser.add_argument("--remove", action="store_true", help="remove what was compiled: Python runs the sources")
+    folder = modules.folder()
+    if parser.parse_args().remove:
+        shutil.rmtree(folder.parent, ignore_errors=True)
+        return
+    if folder.is_dir():
+        print(f"compiled already: {len(modules.MODULES)} modules in {folder}")
+        return
+    if shutil.which(os.environ.get("CC", "cc")) is None:
+        raise SystemExit("no C compiler: install gcc or clang, or set CC; without it Python runs the sources")
+    print(f"compiling {len(modules.MODULES)} modules and the codecs of {', '.join(codec.HOT)}: a minute", flush=True)
+    build(folder)
+    for other in folder.parent.iterdir():
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
+    print(f"compiled: {folder}")
+
+
+if __name__ == "__main__":
+    main()

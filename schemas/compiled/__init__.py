@@ -1,0 +1,1 @@
+"""Which modules run compiled, and how a process finds their compiled form."""
