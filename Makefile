@@ -66,9 +66,11 @@ fuzz: $(DEV) ## ten minutes of generated requests at a stack of their own; FUZZ_
 		$(BIN)/python -m pytest -q -s --timeout=1200 tests/e2e/test_described_api.py
 
 bench: $(DEV) ## measure speed, latency and memory; writes bench.json
+	-@$(BIN)/python -m deploy.compile
 	@$(BIN)/python -m tests.bench
 
 bench-compare: $(DEV) ## measure the CPU of an event and a contact in each process; fails above 1.15 times what was accepted
+	-@$(BIN)/python -m deploy.compile
 	@$(BIN)/python -m tests.bench.cost --quick
 
 clean: ## stop the stack and remove its data and the environment
