@@ -18,20 +18,22 @@ from sinks.maintenance.cluster import at_host, hosts_of, refuse_cluster, replica
 from sinks.maintenance.migrate import migrations
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "clickhouse" / "replicas.sql"
-STATEMENTS = [(one.name, sql) for one in migrations() for sql in one.statements("headwater", replicas=True)]
+STATEMENTS = [
+    (migration.name, sql) for migration in migrations() for sql in migration.statements("headwater", replicas=True)
+]
 MADE = [sql for _, sql in STATEMENTS if "MergeTree" in sql and "CREATE TABLE" in sql]
 COMMENT = re.compile(r"--[^\n]*\n")
 
 
 def rendered(names: Collection[str]) -> str:
     """What these files become, but for statements that are a single server's too."""
-    found = []
-    for one in migrations():
-        plain, now = one.statements("headwater"), one.statements("headwater", replicas=True)
+    texts = []
+    for migration in migrations():
+        plain, now = migration.statements("headwater"), migration.statements("headwater", replicas=True)
         changed = [COMMENT.sub("", new).strip() for new, old in zip(now, plain, strict=True) if new != old]
-        if changed and one.name in names:
-            found.append(f"-- {one.name}\n" + ";\n\n".join(changed) + ";\n")
-    return "\n".join(found)
+        if changed and migration.name in names:
+            texts.append(f"-- {migration.name}\n" + ";\n\n".join(changed) + ";\n")
+    return "\n".join(texts)
 
 
 def test_replicas_get_what_is_written_down() -> None:
@@ -78,11 +80,13 @@ async def test_the_engine_understands_each_and_makes_none(settings: Settings) ->
 @pytest.mark.clickhouse
 async def test_a_cluster_that_is_none_or_has_shards_is_refused(settings: Settings) -> None:
     async with await connected(settings) as client:
-        known = (await client.query("SELECT cluster, uniqExact(shard_num) FROM system.clusters GROUP BY 1")).result_rows
+        clusters = (
+            await client.query("SELECT cluster, uniqExact(shard_num) FROM system.clusters GROUP BY 1")
+        ).result_rows
     assert await hosts_of(settings) == [settings]
     with pytest.raises(CannotStart, match="knows no cluster nowhere"):
         await hosts_of(settings.model_copy(update={"clickhouse_cluster": "nowhere"}))
-    for name, shards in known:
+    for name, shards in clusters:
         there = settings.model_copy(update={"clickhouse_cluster": name})
         if shards > 1:
             with pytest.raises(CannotStart, match="has shards"):
@@ -92,15 +96,15 @@ async def test_a_cluster_that_is_none_or_has_shards_is_refused(settings: Setting
 
 
 @pytest.mark.parametrize(
-    ("url", "host", "wanted"),
+    ("url", "host", "expected"),
     [
         ("http://user:p%40ss@one:8123", "two", "http://user:p%40ss@two:8123"),
         ("https://one", "two.local", "https://two.local"),
         ("https://user@one:8443/?x=1", "::1", "https://user@[::1]:8443/?x=1"),
     ],
 )
-def test_each_host_is_reached_in_the_same_way(url: str, host: str, wanted: str) -> None:
-    assert at_host(url, host) == wanted
+def test_each_host_is_reached_in_the_same_way(url: str, host: str, expected: str) -> None:
+    assert at_host(url, host) == expected
 
 
 def test_what_a_cluster_cannot_do_says_so() -> None:
@@ -110,4 +114,4 @@ def test_what_a_cluster_cannot_do_says_so() -> None:
 
 
 if __name__ == "__main__":
-    GOLDEN.write_text(rendered({one.name for one in migrations()}))
+    GOLDEN.write_text(rendered({migration.name for migration in migrations()}))

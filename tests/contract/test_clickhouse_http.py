@@ -139,8 +139,8 @@ def test_encoded_answers(front: httpx.Client, encoding: str) -> None:
     sql = {"query": "SELECT number FROM numbers(1000)"}
     plain = front.get("/", params=sql, headers={"Accept-Encoding": encoding})
     assert "Content-Encoding" not in plain.headers  # only those who enable it
-    asked = sql | {"enable_http_compression": "1"}
-    with front.stream("GET", "/", params=asked, headers={"Accept-Encoding": encoding}) as answer:
+    compressed = sql | {"enable_http_compression": "1"}
+    with front.stream("GET", "/", params=compressed, headers={"Accept-Encoding": encoding}) as answer:
         assert answer.headers["Content-Encoding"] == encoding
         raw = b"".join(answer.iter_raw())
     decoders = {

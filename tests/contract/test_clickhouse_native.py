@@ -41,8 +41,8 @@ def native(client: httpx.Client, sql: str, **more: str) -> bytes:
 
 @pytest.mark.parametrize(("method", "byte"), [("LZ4", 0x82), ("NONE", 0x02), ("zstd", 0x90), ("", 0x82)])
 def test_an_answer_in_frames(front: httpx.Client, method: str, byte: int) -> None:
-    asked = {"compress": "1"} | ({"network_compression_method": method} if method else {})
-    answer = front.post("/", params=asked, content="SELECT number FROM numbers(300000)")
+    query = {"compress": "1"} | ({"network_compression_method": method} if method else {})
+    answer = front.post("/", params=query, content="SELECT number FROM numbers(300000)")
     assert answer.status_code == 200, answer.text
     assert answer.content[16] == byte
     plain = native_frames.unpack(answer.content, 10 << 20)

@@ -118,7 +118,7 @@ def test_it_starts_and_has_lost_nothing_from(damage: Callable[[Path], None], fil
 def test_a_part_with_empty_files_is_put_aside_at_the_start_and_named(filled: Path, tmp_path: Path) -> None:
     path = tmp_path / "clickhouse"
     shutil.copytree(filled, path, symlinks=True)
-    for old in [one for one in folder(path).glob("all_*") if len(one.name.split("_")) == 4]:
+    for old in [path for path in folder(path).glob("all_*") if len(path.name.split("_")) == 4]:
         shutil.rmtree(old)  # what it was made from is gone, as it is some minutes later
     broken = part(path)
     empty(broken / "x.cmrk2")

@@ -59,17 +59,17 @@ SAMPLES = {"String": "'x'", "Int64": "1", "Array": "['x']"}
 
 def rendered() -> str:
     """Returns the engines of the tables on every shard, and all statements that read the shards."""
-    found = []
-    for one in migrations():
+    texts = []
+    for migration in migrations():
         engines = re.findall(
-            r"^ENGINE = .*'/clickhouse/tables/all/.*$", "\n".join(statements_of(one, CLUSTER)), re.MULTILINE
+            r"^ENGINE = .*'/clickhouse/tables/all/.*$", "\n".join(statements_of(migration, CLUSTER)), re.MULTILINE
         )
-        found += [f"{one.name}: {engine}" for engine in engines]
-    (reads,) = (one for one in expected_of(CLUSTER) if one not in migrations())
+        texts += [f"{migration.name}: {engine}" for engine in engines]
+    (reads,) = (migration for migration in expected_of(CLUSTER) if migration not in migrations())
     made = [DIGEST.sub("", sql) for sql in statements_of(reads, CLUSTER)]
     # only the first line of recreated views: their files hold the rest
-    found += [sql.splitlines()[0] for sql in made if not sql.startswith("ALTER")]
-    return "\n".join(found) + "\n"
+    texts += [sql.splitlines()[0] for sql in made if not sql.startswith("ALTER")]
+    return "\n".join(texts) + "\n"
 
 
 def test_hosts_get_what_is_written_down() -> None:
@@ -80,7 +80,9 @@ def test_hosts_get_what_is_written_down() -> None:
 def test_a_table_is_on_one_shard_by_its_key_or_on_all() -> None:
     filled = {table.name for stream in STREAMS for table in stream.tables}
     assert filled - EVERYWHERE == KEYS.keys()
-    made = {name for one in migrations() for sql in statements_of(one, CLUSTER) for name in TABLES.findall(sql)}
+    made = {
+        name for migration in migrations() for sql in statements_of(migration, CLUSTER) for name in TABLES.findall(sql)
+    }
     by_views = {"memberships", "contact_memberships"}
     assert made - KEYS.keys() - by_views == EVERYWHERE
 
@@ -93,9 +95,9 @@ def test_a_row_that_comes_again_comes_to_the_same_shard() -> None:
         after_merge = {**first, "contact_id": "cnt_winner"}
         assert shard_of("events", first, 3) == shard_of("events", after_merge, 3) == shard_of("duplicates", first, 3)
         shards.add(shard_of("events", first, 3))
-        one = link(f"external_id:u{n}", f"email:u{n}@example.com")
-        other = {**one, "a": one["b"], "b": one["a"]}
-        assert shard_of("links", one, 3) == shard_of("retracted_links", other, 3)
+        tied = link(f"external_id:u{n}", f"email:u{n}@example.com")
+        other = {**tied, "a": tied["b"], "b": tied["a"]}
+        assert shard_of("links", tied, 3) == shard_of("retracted_links", other, 3)
         contact = identity.own_contact_id(first)
         assert shard_of("contacts", change(contact, "profile", 1), 3) == shard_of("events", first, 3), "side by side"
     assert shards == {0, 1, 2}
@@ -106,10 +108,10 @@ def test_a_row_that_comes_again_comes_to_the_same_shard() -> None:
 @pytest.mark.parametrize("settings", [CLUSTER, Settings(clickhouse_cluster="one", clickhouse_database="hw")])
 def test_the_engine_makes_every_replicated_table(settings: Settings, tmp_path: Path) -> None:
     """It also accepts an erasure's mutations, but does not run them: it refuses those with subqueries."""
-    made = [sql for one in migrations() for sql in statements_of(one, settings) if "CREATE TABLE" in sql]
+    made = [sql for migration in migrations() for sql in statements_of(migration, settings) if "CREATE TABLE" in sql]
     subquery = "ALTER TABLE hw.quarantine DELETE WHERE event_id IN (SELECT event_id FROM hw.events)"
     deletes = [
-        f"ALTER TABLE hw.{table} DELETE WHERE {VALUE.sub(lambda found: SAMPLES[found[1]], where)}"
+        f"ALTER TABLE hw.{table} DELETE WHERE {VALUE.sub(lambda match: SAMPLES[match[1]], where)}"
         for table, where in CONDITIONS
         if not {"_sender", "own_contact_id", "_event"} & set(re.findall(r"\w+", where))  # columns of later files
     ]
@@ -119,20 +121,20 @@ def test_the_engine_makes_every_replicated_table(settings: Settings, tmp_path: P
         "SELECT count(), uniqExact(zookeeper_path), sum(startsWith(zookeeper_path, '/clickhouse/tables/all/'))"
         " FROM system.replicas"
     )
-    found = answers(tmp_path, ["CREATE DATABASE hw", *made, places, subquery, *deletes])
-    assert not [one for one in found[: len(made) + 1] if isinstance(one, Refused)]
+    results = answers(tmp_path, ["CREATE DATABASE hw", *made, places, subquery, *deletes])
+    assert not [result for result in results[: len(made) + 1] if isinstance(result, Refused)]
     count = len(made)
     everywhere = len(EVERYWHERE) if settings.clickhouse_shards > 1 else 0
-    assert found[count + 1].split() == [str(count), str(count), str(everywhere)]
-    assert "subquery may be nondeterministic" in found[count + 2]
-    for refused in found[count + 3 :]:
+    assert results[count + 1].split() == [str(count), str(count), str(everywhere)]
+    assert "subquery may be nondeterministic" in results[count + 2]
+    for refused in results[count + 3 :]:
         assert re.search(r"READ_ONLY|ABORTED", refused), "refused for this engine's replica alone"
 
 
 def test_reads_are_of_all_shards(tmp_path: Path) -> None:
     """Over one shard they equal its own tables; over two shards with equal rows each row comes twice."""
-    plain = [sql for one in migrations() for sql in one.statements("hw")]
-    (reads,) = (one for one in expected_of(CLUSTER) if one not in migrations())
+    plain = [sql for migration in migrations() for sql in migration.statements("hw")]
+    (reads,) = (migration for migration in expected_of(CLUSTER) if migration not in migrations())
     once, twice = reads.statements("hw"), [sql.replace("hw_all", "tw") for sql in reads.statements("hw")]
     once = [sql.replace("'two'", "'one'") for sql in once]
     views = sorted(BESIDE_ROWS | {"consents_current", "campaign_messages"})
@@ -148,19 +150,19 @@ def test_reads_are_of_all_shards(tmp_path: Path) -> None:
         "INSERT INTO tw.events (workspace) VALUES ('x')",
     ]
     start = ["CREATE DATABASE hw", *plain, *ROWS, *once, *twice]
-    found = answers(tmp_path, [*start, *asks, *counts, *last])
-    assert not [one for one in found[: -len(last)] if isinstance(one, Refused)]
-    answered = found[len(start) : len(start) + len(asks)]
+    results = answers(tmp_path, [*start, *asks, *counts, *last])
+    assert not [result for result in results[: -len(last)] if isinstance(result, Refused)]
+    answered = results[len(start) : len(start) + len(asks)]
     own, all_shards = answered[: len(names) + 1], answered[len(names) + 1 :]
     assert own == all_shards
     assert all(own), "nothing is compared with nothing"
-    lines = [len(one.splitlines()) for one in own[:-1]]
+    lines = [len(text.splitlines()) for text in own[:-1]]
     doubled = [2 * n if name not in EVERYWHERE else n for name, n in zip(names, lines, strict=True)]
     doubled[names.index("campaign_messages")] = lines[
         names.index("campaign_messages")
     ]  # messages of all shards are in one table
-    assert [int(one) for one in found[len(start) + len(asks) : -len(last)]] == doubled
-    denied, allowed, written = found[-len(last) :]
+    assert [int(text) for text in results[len(start) + len(asks) : -len(last)]] == doubled
+    denied, allowed, written = results[-len(last) :]
     assert "Double-distributed IN/JOIN subqueries is denied" in denied
     assert not isinstance(allowed, Refused)
     assert "not supported by storage Distributed with more than one shard" in written
@@ -172,7 +174,7 @@ async def test_shards_without_a_cluster_are_refused() -> None:
 
 
 def test_views_and_columns_are_the_same_on_each_host() -> None:
-    others = [sql for one in migrations() for sql in one.statements("hw") if "CREATE TABLE" not in sql]
+    others = [sql for migration in migrations() for sql in migration.statements("hw") if "CREATE TABLE" not in sql]
     assert others == [replicated(sql, 2) for sql in others]
 
 

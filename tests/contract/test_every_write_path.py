@@ -66,8 +66,8 @@ def check(answer: httpx.Response, status: int) -> None:
 
 
 async def test_a_receivers_environment_is_a_string(tmp_path: Path) -> None:
-    said = {"provider": "postmark", "signing_secret": "user:secret", "environment": {}}
+    body = {"provider": "postmark", "signing_secret": "user:secret", "environment": {}}
     async with client_of(memory_edge(tmp_path, MemoryLog())) as client:
-        answer = await client.post("/v1/receivers", headers=SECRET, json=said)
+        answer = await client.post("/v1/receivers", headers=SECRET, json=body)
     check(answer, 422)
     assert answer.json()["error"]["param"] == "environment"

@@ -29,11 +29,11 @@ def run(settings: Settings, *command: str) -> "subprocess.CompletedProcess[str]"
 
 
 async def stored(settings: Settings) -> list[Any]:
-    found: list[Any] = []
-    tail = kafka.Tail(settings, topics.CONTROL, found.append)
+    records: list[Any] = []
+    tail = kafka.Tail(settings, topics.CONTROL, records.append)
     await tail.start()
     await tail.stop()
-    return found
+    return records
 
 
 @pytest.mark.kafka
@@ -41,8 +41,8 @@ async def test_a_cluster_of_ones_own_gets_its_first_key_and_another_after_a_lock
     await create_topics(settings)
     made, secret = await first_key.make(settings, "main")
     _, state = await first_key.definitions(settings)
-    found = state.key(secret, NOW_MS)
-    assert found == made
+    key = state.key(secret, NOW_MS)
+    assert key == made
     assert set(made.scopes) == set(control_state.SCOPES)
     assert state.workspaces["main"].id == "main"
     assert made.environment in state.environments["main"]

@@ -67,21 +67,21 @@ def template(folder: Path, values: str, *more: str) -> subprocess.CompletedProce
 def rendered(request: pytest.FixtureRequest, tmp_path: Path) -> list[dict[str, Any]]:
     done = template(tmp_path, request.param)
     assert done.returncode == 0, done.stderr
-    return [one for one in yaml.safe_load_all(done.stdout) if one]
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 
 def pods(rendered: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for one in rendered:
-        if one["kind"] in {"Deployment", "StatefulSet", "Job"}:
-            yield one["metadata"]["name"], one["spec"]["template"]["spec"]
+    for manifest in rendered:
+        if manifest["kind"] in {"Deployment", "StatefulSet", "Job"}:
+            yield manifest["metadata"]["name"], manifest["spec"]["template"]["spec"]
 
 
 def test_each_pod_is_given_valid_settings_and_the_files_that_they_name(rendered: list[dict[str, Any]]) -> None:
-    found = dict(pods(rendered))
-    assert len(found) == 7
-    for name, pod in found.items():
+    by_name = dict(pods(rendered))
+    assert len(by_name) == 7
+    for name, pod in by_name.items():
         (container,) = pod["containers"]
-        env = {one["name"]: one.get("value", "0") for one in container["env"]}
+        env = {variable["name"]: variable.get("value", "0") for variable in container["env"]}
         assert len(env) == len(container["env"]), name
         assert not list(strangers(env))
         Settings(**{key.removeprefix(PREFIX).lower(): value for key, value in env.items() if key != "POD_NAME"})
@@ -112,13 +112,16 @@ def test_a_pod_may_do_no_more_than_it_must(rendered: list[dict[str, Any]]) -> No
 
 
 def test_workers_have_numbers_and_those_that_keep_something_a_claim(rendered: list[dict[str, Any]]) -> None:
-    sets = {one["metadata"]["name"].removeprefix("shop-headwater-"): one for one in kind(rendered, "StatefulSet")}
+    sets = {
+        manifest["metadata"]["name"].removeprefix("shop-headwater-"): manifest
+        for manifest in kind(rendered, "StatefulSet")
+    }
     assert set(sets) == {"identity", "segments", "clickhouse-sink", "webhooks"}
-    assert {name for name, one in sets.items() if "volumeClaimTemplates" in one["spec"]} == {
+    assert {name for name, stateful_set in sets.items() if "volumeClaimTemplates" in stateful_set["spec"]} == {
         *("identity", "segments", "webhooks")
     }
-    for one in sets.values():
-        (container,) = one["spec"]["template"]["spec"]["containers"]
+    for stateful_set in sets.values():
+        (container,) = stateful_set["spec"]["template"]["spec"]["containers"]
         (worker,) = [variable for variable in container["env"] if variable["name"] == "HEADWATER_WORKER"]
         assert "pod-index" in worker["valueFrom"]["fieldRef"]["fieldPath"]
 
@@ -138,33 +141,33 @@ def test_each_probe_is_of_the_process(rendered: list[dict[str, Any]]) -> None:
 
 
 def kind(rendered: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    return [one for one in rendered if one["kind"] == name]
+    return [manifest for manifest in rendered if manifest["kind"] == name]
 
 
 def test_provisioning_comes_first_and_services_reach_their_pods(rendered: list[dict[str, Any]]) -> None:
     (job,) = kind(rendered, "Job")
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
     labels = [
-        one["spec"]["template"]["metadata"]["labels"]
-        for one in (*kind(rendered, "Deployment"), *kind(rendered, "StatefulSet"))
+        manifest["spec"]["template"]["metadata"]["labels"]
+        for manifest in (*kind(rendered, "Deployment"), *kind(rendered, "StatefulSet"))
     ]
-    selectors = [one["spec"]["selector"] for one in kind(rendered, "Service")]
-    selectors += [one["spec"]["selector"]["matchLabels"] for one in kind(rendered, "PodDisruptionBudget")]
+    selectors = [service["spec"]["selector"] for service in kind(rendered, "Service")]
+    selectors += [budget["spec"]["selector"]["matchLabels"] for budget in kind(rendered, "PodDisruptionBudget")]
     assert len(selectors) == 9
     for selector in selectors:
-        assert any(selector.items() <= one.items() for one in labels)
+        assert any(selector.items() <= label.items() for label in labels)
         assert not selector.items() <= job["spec"]["template"]["metadata"]["labels"].items()
 
 
 def test_options_are_off_until_they_are_asked_for(rendered: list[dict[str, Any]]) -> None:
-    names = {one["kind"] for one in rendered} & NONE_OF_THE_CORE
+    names = {manifest["kind"] for manifest in rendered} & NONE_OF_THE_CORE
     assert names in (set(), NONE_OF_THE_CORE)
     for rule in kind(rendered, "PrometheusRule"):
         assert rule["spec"] == yaml.safe_load((ROOT / "deploy/observability/alerts.yaml").read_text())
     for scaled in kind(rendered, "ScaledObject"):
         stage = scaled["metadata"]["name"]
         assert f'process=~"{stage}-[0-9]+"' in scaled["spec"]["triggers"][0]["metadata"]["query"]
-        (workers,) = [one for one in kind(rendered, "StatefulSet") if one["metadata"]["name"] == stage]
+        (workers,) = [manifest for manifest in kind(rendered, "StatefulSet") if manifest["metadata"]["name"] == stage]
         assert "replicas" not in workers["spec"]
 
 
@@ -175,7 +178,7 @@ def test_the_chart_has_nothing_for_lint_to_say(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ("ingest.replcas=2", "replcas"),
         (
@@ -188,10 +191,10 @@ def test_the_chart_has_nothing_for_lint_to_say(tmp_path: Path) -> None:
         ("identity.scaling.enabled=true", "keda.prometheusAddress is needed"),
     ],
 )
-def test_a_wrong_value_is_named(tmp_path: Path, setting: str, told: str) -> None:
+def test_a_wrong_value_is_named(tmp_path: Path, setting: str, message: str) -> None:
     done = template(tmp_path, SMALL, "--set", setting)
     assert done.returncode != 0
-    assert told in re.sub(r"\s+", " ", done.stderr)
+    assert message in re.sub(r"\s+", " ", done.stderr)
 
 
 def test_a_worker_that_is_to_retire_hands_over_after_its_process(
@@ -202,5 +205,7 @@ def test_a_worker_that_is_to_retire_hands_over_after_its_process(
     assert commands["clickhouse-sink"] == ["python", "-m", "deploy.handover", "clickhouse", *sink]
     assert commands["identity"] == ["python", "-m", "processors", "identity"], "it comes back to its disk"
     done = template(tmp_path, FULL)
-    retiring = dict(pods([one for one in yaml.safe_load_all(done.stdout) if one]))["shop-headwater-segments"]
+    retiring = dict(pods([document for document in yaml.safe_load_all(done.stdout) if document]))[
+        "shop-headwater-segments"
+    ]
     assert retiring["containers"][0]["command"][:4] == ["python", "-m", "deploy.handover", "segments"]

@@ -25,14 +25,14 @@ SECOND = Migration(name="0002_second.sql", text="INSERT INTO {database}.b VALUES
 
 async def tables(settings: Settings) -> set[str]:
     async with await connected(settings) as client:
-        found = await client.query(f"SHOW TABLES FROM {settings.clickhouse_database}")
-    return {name for (name,) in found.result_rows}
+        tables = await client.query(f"SHOW TABLES FROM {settings.clickhouse_database}")
+    return {name for (name,) in tables.result_rows}
 
 
 async def count(settings: Settings, table: str) -> int:
     async with await connected(settings) as client:
-        found = await client.query(f"SELECT count() FROM {settings.clickhouse_database}.{table}")
-    return int(found.result_rows[0][0])
+        result = await client.query(f"SELECT count() FROM {settings.clickhouse_database}.{table}")
+    return int(result.result_rows[0][0])
 
 
 @pytest.mark.clickhouse

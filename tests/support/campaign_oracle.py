@@ -21,35 +21,35 @@ def facts_of(events: Iterable[Event], owners: Mapping[str, str], as_of_ms: int) 
     for event in sorted(events, key=lambda e: e["received_ms"]):
         if event["received_ms"] <= as_of_ms:
             first.setdefault((event["campaign_id"], event_key(event)), event)
-    found = []
+    facts = []
     for event in first.values():
         own = identity.own_contact_id(event)
         contact = owners.get(own, event["contact_id"])
         message = event["message_id"] or (f"of {contact}" if contact else f"event {event_key(event)}")
-        found.append((event, contact, message))
-    return found
+        facts.append((event, contact, message))
+    return facts
 
 
 def by_machine(event: Event) -> bool:
-    said = orjson.loads(event["properties"])
-    return bool(said.get("machine_open")) or said.get("user_agent") in MACHINE_AGENTS
+    properties = orjson.loads(event["properties"])
+    return bool(properties.get("machine_open")) or properties.get("user_agent") in MACHINE_AGENTS
 
 
 def firsts(facts: Iterable[tuple[Event, str, str]], campaign: str) -> dict[str, dict[str, int]]:
     """Kind -> message -> time of its first event. A person's opening or click excludes the machine's."""
-    found: dict[str, dict[str, int]] = {}
+    by_kind: dict[str, dict[str, int]] = {}
     for event, _, message in facts:
         kind = event["type"].removeprefix("message.")
         if event["campaign_id"] != campaign or kind not in KINDS or kind == event["type"]:
             continue
         if kind in ("opened", "clicked") and by_machine(event):
             kind = f"machine_{kind}"
-        times = found.setdefault(kind, {})
+        times = by_kind.setdefault(kind, {})
         times[message] = min(times.get(message, event["timestamp_ms"]), event["timestamp_ms"])
     for kind in ("opened", "clicked"):
-        machines = found.get(f"machine_{kind}", {})
-        found[f"machine_{kind}"] = {m: at for m, at in machines.items() if m not in found.get(kind, {})}
-    return found
+        machines = by_kind.get(f"machine_{kind}", {})
+        by_kind[f"machine_{kind}"] = {m: at for m, at in machines.items() if m not in by_kind.get(kind, {})}
+    return by_kind
 
 
 def conversions(
@@ -59,8 +59,8 @@ def conversions(
     rows = list(facts)
     reached: dict[str, tuple[str, float]] = {}
     for event, contact, message in rows:
-        said = orjson.loads(event["properties"])
-        value = float(said.get(goal["value"] if goal else "value") or 0)
+        properties = orjson.loads(event["properties"])
+        value = float(properties.get(goal["value"] if goal else "value") or 0)
         mine = event["campaign_id"] == campaign
         if goal and event["type"] == goal["event"] and contact and event["campaign_id"] in ("", campaign):
             window = parse_duration(goal["window"]) or 0

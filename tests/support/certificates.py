@@ -39,14 +39,14 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         signed = self._builder(subject, key).add_extension(LOOPBACK, critical=False).sign(self._key, hashes.SHA256())
-        found = Certificate(self._folder / f"{name}.crt", self._folder / f"{name}.key")
-        found.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-        found.key.write_bytes(
+        certificate = Certificate(self._folder / f"{name}.crt", self._folder / f"{name}.key")
+        certificate.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+        certificate.key.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
         )
-        return found
+        return certificate
 
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
         now = datetime.now(UTC)

@@ -35,8 +35,8 @@ async def create_live_segments(stack: LocalStack, rules: dict[str, Any]) -> dict
     """Creates segments, and waits until they are live: events change their members from then on."""
     ids = await create_segments(stack, rules)
     async with stack.client() as client:
-        for name, one in ids.items():
-            path = f"/v1/segments/{one}"
+        for name, list_id in ids.items():
+            path = f"/v1/segments/{list_id}"
             await eventually(lambda path=path: client.get(path), f"{name} is live", 60, meets=_is_live)  # type: ignore[misc]
     return ids
 
@@ -73,13 +73,13 @@ async def _balance(stack: LocalStack, prefix: str) -> list[str]:
 
 
 async def _events(stack: LocalStack, ledger: SentLedger, prefix: str) -> list[str]:
-    found = await rows(
+    counts = await rows(
         stack,
         "SELECT event_id, count() FROM events FINAL WHERE startsWith(event_id, {prefix:String}) GROUP BY event_id",
         prefix=prefix,
     )
-    stored = {event_id for event_id, _ in found}
-    twice = [event_id for event_id, count in found if count > 1]
+    stored = {event_id for event_id, _ in counts}
+    twice = [event_id for event_id, count in counts if count > 1]
     missing, extra = ledger.events.keys() - stored, stored - ledger.events.keys()
     return [
         f"{what}: {len(some)}, such as {sorted(some)[:3]}"
@@ -109,12 +109,12 @@ async def _contacts(stack: LocalStack, ledger: SentLedger) -> list[str]:
 async def _memberships(stack: LocalStack, ledger: SentLedger, segments: dict[str, str]) -> list[str]:
     problems = []
     for name, parts in ledger.members().items() if segments else ():
-        found = await rows(
+        stored = await rows(
             stack,
             "SELECT contact_id FROM memberships FINAL WHERE segment_id = {segment:String} AND member",
             segment=segments[name],
         )
-        members = {contact for (contact,) in found}
+        members = {contact for (contact,) in stored}
         missing = [part for part in parts if not members & contact_ids(part)]
         allowed = set().union(*(contact_ids(part) for part in parts)) if parts else set()
         extra = members - allowed

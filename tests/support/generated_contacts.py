@@ -45,11 +45,11 @@ class Generated:
         self._count += 1
         number = rng.randrange(self._contacts)
         kind = rng.choices(("track", "identify", "contact"), (8, 1, 1))[0]
-        said: dict[str, Any] = {"properties": self._properties()}
+        fields: dict[str, Any] = {"properties": self._properties()}
         if kind == "identify":
-            said["attributes"] = self._attributes()
+            fields["attributes"] = self._attributes()
         elif kind == "contact":
-            said["consents"] = {rng.choice(("email", "sms")): rng.choice((True, False, None))}
+            fields["consents"] = {rng.choice(("email", "sms")): rng.choice((True, False, None))}
         return event(
             rng.choice(TYPES),
             user=f"u{number}",
@@ -58,7 +58,7 @@ class Generated:
             received=now,
             event_id=f"evt_{self._count}",
             kind=kind,
-            **said,
+            **fields,
         )
 
     def _properties(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class Generated:
 
     def _attributes(self) -> dict[str, Any]:
         rng = self._rng
-        said: dict[str, Any] = {
+        event: dict[str, Any] = {
             "plan": rng.choice(("free", "pro", 1, "1", True, None)),
             "score": rng.choice((rng.randrange(100), str(rng.randrange(100)), rng.uniform(0, 100), "1e1", "x", None)),
             "address": rng.choice(({"city": rng.choice(CITIES), "zip": {"code": rng.randrange(5)}}, "none", None)),
@@ -87,7 +87,7 @@ class Generated:
             "since": self._time(),
             "zone": rng.choice(("Pacific/Kiritimati", "Pacific/Pago_Pago", "Europe/Berlin", "here", 5, None)),
         }
-        return {name: said[name] for name in rng.sample(sorted(said), rng.randint(1, 4))}
+        return {name: event[name] for name in rng.sample(sorted(event), rng.randint(1, 4))}
 
     def _time(self) -> Any:
         ms = NOW + self._rng.randrange(-10 * DAY, 10 * DAY)

@@ -67,12 +67,12 @@ def command_of(url: str, key: str, config: Path, report: Path) -> list[str]:
 
 def answered(report: Path) -> dict[str, Counter[int]]:
     """Counts the statuses of each operation's responses."""
-    found: dict[str, Counter[int]] = defaultdict(Counter)
+    statuses: dict[str, Counter[int]] = defaultdict(Counter)
     for line in report.read_bytes().splitlines():
         done = orjson.loads(line).get("ScenarioFinished")
         if done is None:
             continue
-        for one in done["recorder"].get("interactions", {}).values():
-            if one.get("response") is not None:
-                found[done["recorder"]["label"]][one["response"]["status_code"]] += 1
-    return found
+        for interaction in done["recorder"].get("interactions", {}).values():
+            if interaction.get("response") is not None:
+                statuses[done["recorder"]["label"]][interaction["response"]["status_code"]] += 1
+    return statuses

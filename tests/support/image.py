@@ -17,7 +17,7 @@ FOLDER = ROOT / "deploy" / "docker"
 DOCKERFILE = FOLDER / "Dockerfile"
 COMPOSE: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = [name for name, one in SERVICES.items() if "build" in one]
+OURS = [name for name, service in SERVICES.items() if "build" in service]
 SERVING = [name for name in OURS if name != "provision"]
 IGNORED = shutil.ignore_patterns("__pycache__", "*.egg-info")
 
@@ -49,8 +49,8 @@ def built(folder: Path) -> Path:
     for name, arguments in instructions(0):
         if name == "COPY":
             *sources, target = shlex.split(arguments)
-            for one in sources:
-                _copy(ROOT / one, source / target, is_folder=target.endswith("/"))
+            for source_name in sources:
+                _copy(ROOT / source_name, source / target, is_folder=target.endswith("/"))
         elif name == "RUN":
             command = arguments.replace("/venv", str(venv)).replace("python -m venv", f"{sys.executable} -m venv")
             subprocess.run(["sh", "-ec", command], cwd=source, env=environment, check=True, capture_output=True)

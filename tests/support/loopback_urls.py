@@ -23,4 +23,4 @@ def kept_here(value: Any) -> Any:
     """Replaces the text of every field ``url``, at any depth."""
     if isinstance(value, dict):
         return {k: CLOSED if k == "url" and isinstance(v, str) else kept_here(v) for k, v in value.items()}
-    return [kept_here(one) for one in value] if isinstance(value, list) else value
+    return [kept_here(item) for item in value] if isinstance(value, list) else value

@@ -57,15 +57,15 @@ class SecureKafka:
                 "kafka_cert_file": str(self.client.certificate),
                 "kafka_key_file": str(self.client.key),
             }
-        found = {
+        variables = {
             "kafka_bootstrap_servers": self.sasl,
             "kafka_security_protocol": "SASL_SSL",
             "kafka_sasl_mechanism": mechanism,
             "kafka_ca_file": str(self.authority),
         }
         if mechanism == "OAUTHBEARER":
-            return found | {"kafka_token_provider": "tests.support.secure_kafka:token"}
-        return found | {"kafka_username": USER, "kafka_password": PASSWORD}
+            return variables | {"kafka_token_provider": "tests.support.secure_kafka:token"}
+        return variables | {"kafka_username": USER, "kafka_password": PASSWORD}
 
 
 def token() -> str:

@@ -55,8 +55,8 @@ class SentLedger:
                 if event["event"] == "order_completed":
                     orders[contact].append(event)
             else:
-                said = (event["timestamp"], event_id, event["traits"]["plan"])
-                plans[contact] = max(plans.get(contact, said), said)
+                plan_change = (event["timestamp"], event_id, event["traits"]["plan"])
+                plans[contact] = max(plans.get(contact, plan_change), plan_change)
         pro = {c for c, (_, _, plan) in plans.items() if plan == "pro"}
         return {
             "frequent": {c for c in contacts if len(orders[c]) >= 3},

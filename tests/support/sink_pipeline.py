@@ -65,8 +65,8 @@ class Pipeline:
     async def changes(self, *changes: Change) -> None:
         """Sends each change to its contact's partition, in order."""
         parts: dict[int, list[Change]] = {}
-        for one in changes:
-            parts.setdefault(partition_of(one["contact_id"], self.settings.partitions), []).append(one)
+        for change in changes:
+            parts.setdefault(partition_of(change["contact_id"], self.settings.partitions), []).append(change)
         for partition, some in parts.items():
             await self.raw(topics.CHANGES, codec.encode_changes(some), partition)
 
@@ -95,13 +95,13 @@ class Pipeline:
         await consumer.start()
         try:
             consumer.assign([TopicPartition(name, p) for p in range(topics.partition_count(topic, self.settings))])
-            found: list[Any] = []
+            fetched: list[Any] = []
             deadline = time.monotonic() + within_s
-            while len(found) < count:
-                assert time.monotonic() < deadline, f"{len(found)} records of {count} in {name}"
+            while len(fetched) < count:
+                assert time.monotonic() < deadline, f"{len(fetched)} records of {count} in {name}"
                 for records in (await consumer.getmany(timeout_ms=200)).values():
-                    found += records
-            return found
+                    fetched += records
+            return fetched
         finally:
             await consumer.stop()
 
@@ -144,7 +144,7 @@ class ReadPipeline(Pipeline):
     async def store(self, table: Table, *data: Any) -> None:
         """Stores rows as the sink does, after their way over Kafka: twice, as after a lost answer."""
         stream = next(stream for stream in STREAMS if table in stream.tables)
-        arrived = [datum for one in data for datum in stream.decode(stream.encode(one))]
+        arrived = [datum for datum_sent in data for datum in stream.decode(stream.encode(datum_sent))]
         items = [Item(0, self._placed + n, 0, datum) for n, datum in enumerate(arrived)]
         self._placed += len(items)
         await self._writer.prepare(table)

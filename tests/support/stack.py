@@ -42,11 +42,11 @@ class LocalStack:
 
     def processes(self) -> dict[str, psutil.Process]:
         """Returns the processes by name from their pid files, without the supervisor."""
-        found = {}
+        running = {}
         for path in (self.settings.home / "run").glob("*.pid"):
             if path.stem != "supervisor":
-                found[path.stem] = psutil.Process(self.pid(path.stem))
-        return found
+                running[path.stem] = psutil.Process(self.pid(path.stem))
+        return running
 
     def log_tails(self, size: int = 1500) -> str:
         """Returns the end of every log, for a failed assertion."""

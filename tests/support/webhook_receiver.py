@@ -74,7 +74,7 @@ class WebhookReceiver:
 @asynccontextmanager
 async def receiver(decide: Decide = ok) -> AsyncIterator[WebhookReceiver]:
     """Listens until the block ends, then closes open connections."""
-    found = WebhookReceiver(decide)
+    receiver = WebhookReceiver(decide)
     open_ones: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -82,16 +82,16 @@ async def receiver(decide: Decide = ok) -> AsyncIterator[WebhookReceiver]:
         assert task is not None
         open_ones.add(task)
         try:
-            await found.serve(reader, writer)
+            await receiver.serve(reader, writer)
         except asyncio.CancelledError:
             writer.close()
         finally:
             open_ones.discard(task)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 22)
-    found.port = server.sockets[0].getsockname()[1]
+    receiver.port = server.sockets[0].getsockname()[1]
     try:
-        yield found
+        yield receiver
     finally:
         server.close()
         for task in list(open_ones):

@@ -59,15 +59,15 @@ class Upstream:
     async def events(self, *events: Event) -> None:
         """Sends each event to its contact's partition, in order."""
         parts: dict[int, list[Event]] = {}
-        for one in events:
-            parts.setdefault(partition_of(one["contact_id"], self.settings.partitions), []).append(one)
+        for event in events:
+            parts.setdefault(partition_of(event["contact_id"], self.settings.partitions), []).append(event)
         for partition, some in parts.items():
             await self._send(topics.RESOLVED, codec.encode_events(some), partition)
 
     async def changes(self, *changes: Change) -> None:
         parts: dict[int, list[Change]] = {}
-        for one in changes:
-            parts.setdefault(partition_of(one["contact_id"], self.settings.partitions), []).append(one)
+        for change in changes:
+            parts.setdefault(partition_of(change["contact_id"], self.settings.partitions), []).append(change)
         for partition, some in parts.items():
             await self._send(topics.CHANGES, codec.encode_changes(some), partition)
 
@@ -94,17 +94,19 @@ class Upstream:
     async def attempts(self, of: Webhook) -> list[Attempt]:
         """Returns an endpoint's log, oldest first."""
         records = await self.records(topics.ATTEMPTS)
-        found = [one for record in records for one in codec.decode_attempts(record.value)]
-        return sorted((one for one in found if one["webhook_id"] == of.id), key=lambda one: one["at_ms"])
+        attempts = [attempt for record in records for attempt in codec.decode_attempts(record.value)]
+        return sorted(
+            (attempt for attempt in attempts if attempt["webhook_id"] == of.id), key=lambda attempt: attempt["at_ms"]
+        )
 
     async def deliveries(self, of: Webhook) -> dict[str, WebhookDelivery]:
         """Returns the last state of an endpoint's deliveries, as the compacted topic has it."""
-        found: dict[bytes, WebhookDelivery] = {}
+        latest: dict[bytes, WebhookDelivery] = {}
         for record in await self.records(topics.DELIVERIES):
-            found.pop(record.key, None)
+            latest.pop(record.key, None)
             if record.value is not None:
-                found[record.key] = codec.decode_delivery(record.value)
-        return {one["id"]: one for one in found.values() if one["webhook_id"] == of.id}
+                latest[record.key] = codec.decode_delivery(record.value)
+        return {delivery["id"]: delivery for delivery in latest.values() if delivery["webhook_id"] == of.id}
 
     async def status(self, of: Webhook) -> str:
         """Returns the status on `control`."""
@@ -122,11 +124,11 @@ class Upstream:
             parts = [TopicPartition(name, p) for p in range(topics.partition_count(topic, self.settings))]
             consumer.assign(parts)
             ends = await consumer.end_offsets(parts)
-            found: list[Any] = []
+            fetched: list[Any] = []
             while any([await consumer.position(tp) < ends[tp] for tp in parts]):
                 for records in (await consumer.getmany(timeout_ms=200)).values():
-                    found += records
-            return found
+                    fetched += records
+            return fetched
         finally:
             await consumer.stop()
 
