@@ -137,7 +137,7 @@ async def test_a_trigger_reaches_whom_it_names_once(stack: LocalStack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "rows"),
     [
         ({"n": 1}, [1]),
         ({"n": {"$ne": 1}}, [0, 2]),
@@ -169,13 +169,15 @@ async def test_a_trigger_reaches_whom_it_names_once(stack: LocalStack) -> None:
     ids=str,
 )
 async def test_a_custom_request_finds_what_mongodb_would(
-    stack: LocalStack, audience: str, query: dict[str, Any], found: list[int]
+    stack: LocalStack, audience: str, query: dict[str, Any], rows: list[int]
 ) -> None:
-    asked = {"query": {"$and": [{"tag": audience}, query]}, "attributes": True}
+    audience_query = {"query": {"$and": [{"tag": audience}, query]}, "attributes": True}
     async with httpx.AsyncClient(trust_env=False, headers={"Authorization": "Bearer sk_dev_local"}) as client:
-        answer = await client.post(f"http://127.0.0.1:{stack.settings.query_port}/internal/audience", json=asked)
+        answer = await client.post(
+            f"http://127.0.0.1:{stack.settings.query_port}/internal/audience", json=audience_query
+        )
     assert answer.status_code == 200, answer.text
-    assert sorted(c["attributes"]["n"] for c in answer.json()["contacts"]) == found
+    assert sorted(c["attributes"]["n"] for c in answer.json()["contacts"]) == rows
 
 
 @pytest.mark.parametrize(

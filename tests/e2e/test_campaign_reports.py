@@ -22,8 +22,8 @@ WITHIN_S = 15.0
 async def defined(stack: LocalStack, campaign: str) -> None:
     now = time.time_ns() // 1_000_000
     home = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "created_ms": now, "updated_ms": now}
-    one = Campaign(id=campaign, name="Autumn", channel="email", status="sent", number=1, **home)
-    key, value = control_state.encode("campaign", one)
+    sample = Campaign(id=campaign, name="Autumn", channel="email", status="sent", number=1, **home)
+    key, value = control_state.encode("campaign", sample)
     producer = kafka.producer(stack.settings)
     await producer.start()
     try:
@@ -44,12 +44,12 @@ async def test_a_providers_report_is_counted_once(stack: LocalStack) -> None:
         receiver = made.json()
         assert receiver["url"] == f"{stack.url}/v1/receivers/mailgun/{receiver['id']}"
         listed = await client.get("/v1/receivers")
-        assert receiver["id"] in [one["id"] for one in listed.json()["data"]]
+        assert receiver["id"] in [row["id"] for row in listed.json()["data"]]
         assert signed_callbacks.SECRET not in made.text + listed.text
-        for said in ("accepted", "delivered", "delivered", "opened"):
+        for status in ("accepted", "delivered", "delivered", "opened"):
             payload: dict[str, Any] = {
-                "event": said,
-                "id": f"{campaign}-{said}",
+                "event": status,
+                "id": f"{campaign}-{status}",
                 "timestamp": now / 1000,
                 "recipient": email,
                 "message": {"headers": {"message-id": f"{campaign}@x"}},
@@ -58,13 +58,13 @@ async def test_a_providers_report_is_counted_once(stack: LocalStack) -> None:
             _, headers, body = signed_callbacks.mailgun(payload, now)
             answer = await client.post(receiver["url"], headers=headers, content=body)
             assert (answer.status_code, answer.json()) == (200, {"accepted": 1}), answer.text
-        wanted = {"sent": 1, "delivered": 1, "opened": 1, "clicked": 0}
+        expected = {"sent": 1, "delivered": 1, "opened": 1, "clicked": 0}
 
         async def figures() -> dict[str, int]:
             stats = (await client.get(f"/v1/campaigns/{campaign}")).json()["stats"]
-            return {kind: stats[kind] for kind in wanted}
+            return {kind: stats[kind] for kind in expected}
 
-        await eventually(figures, "the campaign's figures", WITHIN_S, meets=lambda answer: answer == wanted)
+        await eventually(figures, "the campaign's figures", WITHIN_S, meets=lambda answer: answer == expected)
         (delivery,) = (await client.get(f"/v1/campaigns/{campaign}/deliveries")).json()["data"]
         assert (delivery["state"], delivery["contact_id"]) == ("opened", cid(f"email:{email}"))
         gone = await client.delete(f"/v1/receivers/{receiver['id']}")

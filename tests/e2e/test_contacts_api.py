@@ -97,23 +97,23 @@ async def test_consents_keep_their_history(stack: LocalStack) -> None:
         await edit(client, f"external_id:{user}", consents={"sms": True}, timestamp="2025-02-01T00:00:00Z")
         now = await edit(client, f"external_id:{user}", consents={"push": True}, timestamp="2025-04-01T00:00:00Z")
         assert now["consents"] == {"sms": False, "push": True}
-        found = (await client.get(f"/v1/contacts/external_id:{user}/consents")).json()
+        answer = (await client.get(f"/v1/contacts/external_id:{user}/consents")).json()
         # said to be given in February as in January: no change
-        assert [(c["consent"], c["value"], c["at"][:7]) for c in found["data"]] == [
+        assert [(c["consent"], c["value"], c["at"][:7]) for c in answer["data"]] == [
             ("push", True, "2025-04"),
             ("sms", False, "2025-03"),
             ("sms", True, "2025-01"),
         ]
-        assert found["meta"]["total"] == 3
+        assert answer["meta"]["total"] == 3
         first = (await client.get(f"/v1/contacts/external_id:{user}/consents?limit=1&cursor=")).json()
         rest = (await client.get(f"/v1/contacts/external_id:{user}/consents?cursor={first['next_cursor']}")).json()
-        assert first["data"] + rest["data"] == found["data"]
+        assert first["data"] + rest["data"] == answer["data"]
 
 
 async def test_an_identifier_of_somebody_else_is_named(stack: LocalStack) -> None:
-    one, two, email = unique("u"), unique("v"), f"{unique('m')}@x.org"
+    user, two, email = unique("u"), unique("v"), f"{unique('m')}@x.org"
     async with stack.client() as client:
-        first = await upsert(client, 201, external_id=one, email=email)
+        first = await upsert(client, 201, external_id=user, email=email)
         second = await upsert(client, 201, external_id=two, email=email)
         assert first["id"] != second["id"]
         assert second["email"] is None
@@ -200,18 +200,18 @@ async def test_a_batch_of_contacts_can_be_read_when_it_was_waited_for(stack: Loc
     async with stack.client() as client:
         answer = await client.post("/v1/contacts/batch?sync=true&timeout_ms=10000", json={"contacts": people})
         assert answer.status_code == 200, answer.text
-        said = answer.json()
-        assert (said["accepted"], said["rejected"]) == (299, 1)
-        assert said["results"][7]["error"]["param"] == "contacts[7].user_id"
+        listed = answer.json()
+        assert (listed["accepted"], listed["rejected"]) == (299, 1)
+        assert listed["results"][7]["error"]["param"] == "contacts[7].user_id"
         for n in (0, 1, 299):
-            found = (await client.get(f"/v1/contacts/external_id:{name}-{n}")).json()
-            assert (found["id"], found["attributes"]) == (said["results"][n]["id"], {"n": n})
-            assert found["consents"] == {"email_marketing": n % 2 == 0}
-        task = (await client.get(f"/v1/tasks/{said['task_id']}")).json()
+            body = (await client.get(f"/v1/contacts/external_id:{name}-{n}")).json()
+            assert (body["id"], body["attributes"]) == (listed["results"][n]["id"], {"n": n})
+            assert body["consents"] == {"email_marketing": n % 2 == 0}
+        task = (await client.get(f"/v1/tasks/{listed['task_id']}")).json()
         assert (task["status"], task["progress"]) == ("completed", {"total": 299, "done": 299})
-        edit = [{"id": said["results"][0]["id"], "attributes": {"n": None, "vip": True}}, {"id": "cnt_nobody"}]
+        edit = [{"id": listed["results"][0]["id"], "attributes": {"n": None, "vip": True}}, {"id": "cnt_nobody"}]
         again = await client.post("/v1/contacts/batch?sync=true&timeout_ms=10000", json=edit)
-        assert [one.get("error", {}).get("param") for one in again.json()["results"]] == [None, "contacts[1].id"]
+        assert [result.get("error", {}).get("param") for result in again.json()["results"]] == [None, "contacts[1].id"]
         assert (await client.get(f"/v1/contacts/external_id:{name}-0")).json()["attributes"] == {"vip": True}
 
 
@@ -233,14 +233,14 @@ async def test_a_page_sets_its_visitors_consents_with_a_public_key(stack: LocalS
     visitor = unique("a")
     page = {"Authorization": "Bearer pk_dev_local"}
     async with stack.client() as client:
-        for said in ({"email_marketing": True, "ads": True}, {"ads": False}):
-            event = {"type": "banner_closed", "anonymous_id": visitor, "consents": said}
+        for consents in ({"email_marketing": True, "ads": True}, {"ads": False}):
+            event = {"type": "banner_closed", "anonymous_id": visitor, "consents": consents}
             answer = await client.post("/v1/events?sync=true&timeout_ms=10000", json=event, headers=page)
             assert answer.status_code == 200, answer.text
-        found = (await client.get(f"/v1/contacts/anonymous_id:{visitor}")).json()
-        assert found["consents"] == {"email_marketing": True, "ads": False}
+        body = (await client.get(f"/v1/contacts/anonymous_id:{visitor}")).json()
+        assert body["consents"] == {"email_marketing": True, "ads": False}
         changes = (await client.get(f"/v1/contacts/anonymous_id:{visitor}/consents")).json()["data"]
-        assert [(one["consent"], one["value"]) for one in changes if one["consent"] == "ads"] == [
+        assert [(change["consent"], change["value"]) for change in changes if change["consent"] == "ads"] == [
             ("ads", False),
             ("ads", True),
         ]

@@ -85,25 +85,25 @@ def ids(client: httpx.Client, described: dict[str, Any], stack: LocalStack) -> I
     post(f"/v1/segments/{segment}/explain?contact={contact}", None, "/v1/segments/{id}/explain")
     post("/v1/segments/preview", {"rule": {"attribute": "plan", "op": "exists"}})
     post("/graphql", {"query": "{ __typename }"})
-    found = {"contacts": contact, "segments": segment, "campaigns": campaign, "webhooks": webhook, "keys": key}
-    found |= {"receivers": receiver, "tasks": task.get("task_id", ""), "events": event}
-    found["workspaces"], to_one = _workspace(client), {"contact": contact}
+    made = {"contacts": contact, "segments": segment, "campaigns": campaign, "webhooks": webhook, "keys": key}
+    made |= {"receivers": receiver, "tasks": task.get("task_id", ""), "events": event}
+    made["workspaces"], to_one = _workspace(client), {"contact": contact}
     launch = post(f"/v1/campaigns/{campaign}/launch?timeout_ms=10000", to_one, "/v1/campaigns/{id}/launch")
-    found["launches"] = launch["id"]
-    found["test"] = post("/v1/environments", {"id": "described", "kind": "test"})["id"]
+    made["launches"] = launch["id"]
+    made["test"] = post("/v1/environments", {"id": "described", "kind": "test"})["id"]
     for path in ("/v1/test/counts", "/v1/test/bad"):
         check(described, "get", path, client.get(f"{path}?environment=described"))
     check(described, "post", "/v1/test/reset", client.post("/v1/test/reset?environment=described"))
     post("/v1/contacts?timeout_ms=10000", {"email": "erased@b.c"})
     erased = client.delete("/v1/contacts/email:erased@b.c")
     check(described, "delete", "/v1/contacts/{id}", erased)
-    found["erasures"] = erased.headers["location"].rpartition("/")[2]
-    found["quarantine"] = _quarantined(client, stack, found["workspaces"])
+    made["erasures"] = erased.headers["location"].rpartition("/")[2]
+    made["quarantine"] = _quarantined(client, stack, made["workspaces"])
     post("/v1/quarantine/replay", {"filter": {}, "dry_run": True})
-    found["jobs"] = post("/v1/quarantine/replay?timeout_ms=10000", {"filter": {"ids": [found["quarantine"]]}})["id"]
+    made["jobs"] = post("/v1/quarantine/replay?timeout_ms=10000", {"filter": {"ids": [made["quarantine"]]}})["id"]
     post("/v1/quarantine/discard", {"filter": {"reason": "none"}})
-    found["deliveries"] = wait_until(lambda: _first(client, f"/v1/webhooks/{webhook}/deliveries"), "a delivery")["id"]
-    return found
+    made["deliveries"] = wait_until(lambda: _first(client, f"/v1/webhooks/{webhook}/deliveries"), "a delivery")["id"]
+    return made
 
 
 def _workspace(client: httpx.Client) -> str:
@@ -145,17 +145,17 @@ def filled(route: RouteSpec, ids: Ids) -> str:
 
 def check(described: dict[str, Any], method: str, template: str, answer: httpx.Response) -> None:
     """An answer is one of those that are described, and has its shape."""
-    told = described["paths"][template][method]["responses"]
-    assert str(answer.status_code) in told, f"{method} {template}: {answer.status_code} {answer.text}"
-    one = told[str(answer.status_code)]
-    if "$ref" in one:
-        one = described["components"]["responses"][one["$ref"].rpartition("/")[2]]
+    responses = described["paths"][template][method]["responses"]
+    assert str(answer.status_code) in responses, f"{method} {template}: {answer.status_code} {answer.text}"
+    response = responses[str(answer.status_code)]
+    if "$ref" in response:
+        response = described["components"]["responses"][response["$ref"].rpartition("/")[2]]
     assert answer.headers["x-request-id"]
-    if "content" not in one:
+    if "content" not in response:
         assert answer.content == b""
         return
-    assert answer.headers["content-type"] in one["content"]
-    schema = {**one["content"][answer.headers["content-type"]]["schema"], "components": described["components"]}
+    assert answer.headers["content-type"] in response["content"]
+    schema = {**response["content"][answer.headers["content-type"]]["schema"], "components": described["components"]}
     is_json = answer.headers["content-type"] == "application/json"
     for value in [answer.json()] if is_json else map(orjson.loads, answer.text.splitlines()):
         jsonschema.Draft202012Validator(schema).validate(value)
@@ -233,9 +233,11 @@ def test_no_generated_request_is_answered_as_nobody_said(
     config, report = tmp_path / "schemathesis.toml", tmp_path / "report.ndjson"
     config.write_text(settings_of(ids))
     command = command_of(stack.url, client.headers["authorization"], config, report)
-    found = {**os.environ, "PYTHONPATH": str(ROOT)}
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
     limit = SECONDS + 120
-    ran = subprocess.run(command, cwd=tmp_path, env=found, capture_output=True, text=True, check=False, timeout=limit)
+    ran = subprocess.run(
+        command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False, timeout=limit
+    )
     statuses = answered(report)
     good = [label for label, counts in statuses.items() if any(status < 300 for status in counts)]
     say(f"{sum(counts.total() for counts in statuses.values())} generated requests; {len(good)} operations did them")

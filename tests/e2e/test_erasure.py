@@ -29,7 +29,7 @@ async def tables_that_name(stack: LocalStack, words: list[str]) -> dict[str, int
         " AND table IN (SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree')"
         " GROUP BY table",
     )
-    found = {}
+    results = {}
     for table, names in columns:
         text = ", ".join(f"toString(`{name}`)" for name in names)
         counted = await rows(
@@ -39,8 +39,8 @@ async def tables_that_name(stack: LocalStack, words: list[str]) -> dict[str, int
             w=words,
         )
         if counted[0][0]:
-            found[table] = counted[0][0]
-    return found
+            results[table] = counted[0][0]
+    return results
 
 
 def lose_state(stack: LocalStack, process: str) -> None:
@@ -107,9 +107,9 @@ async def test_nothing_is_left_and_nothing_comes_back(stack: LocalStack) -> None
 
         gone = await client.delete(f"/v1/contacts/email:{email}")
         assert gone.status_code == 204, gone.text
-        told = (await client.get(gone.headers["location"])).json()
-        assert told["status"] == "done"
-        assert {s["store"] for s in told["stores"] if s["status"] == "done"} >= {
+        erasure = (await client.get(gone.headers["location"])).json()
+        assert erasure["status"] == "done"
+        assert {s["store"] for s in erasure["stores"] if s["status"] == "done"} >= {
             "clickhouse",
             "identity",
             "segments",
@@ -122,7 +122,7 @@ async def test_nothing_is_left_and_nothing_comes_back(stack: LocalStack) -> None
                 for what in ("", "/events", "/segments", "/identity", "/consents"):
                     assert (await known(client, name, what)).status_code == 404, (name, what)
             members = (await client.get(f"/v1/segments/{segment}/contacts")).json()["data"]
-            assert [one["external_id"] for one in members] == [other]
+            assert [member["external_id"] for member in members] == [other]
             assert await tables_that_name(stack, words) == {}
 
         await assert_gone()
@@ -144,7 +144,7 @@ async def test_nothing_is_left_and_nothing_comes_back(stack: LocalStack) -> None
             None,
         )
         events = (await known(client, fresh["contact_id"], "/events")).json()["data"]
-        assert [one["event_id"] for one in events] == [fresh["event_id"]]
+        assert [event["event_id"] for event in events] == [fresh["event_id"]]
         assert (await known(client, f"external_id:{user}")).status_code == 404
 
 
@@ -227,8 +227,8 @@ async def test_an_erasure_outlives_the_processes_that_do_it(stack: LocalStack) -
             os.kill(stack.pid(process), signal.SIGKILL)
 
         async def told() -> str:
-            found = await client.get(answer.headers["location"])
-            return str(found.json()["status"]) if found.status_code == 200 else ""
+            response = await client.get(answer.headers["location"])
+            return str(response.json()["status"]) if response.status_code == 200 else ""
 
         await eventually(told, "every store is done", meets=lambda status: status == "done")
         assert await tables_that_name(stack, [user, made["contact_id"]]) == {}

@@ -52,21 +52,21 @@ async def test_events_are_taken_one_by_one_and_counted_by_a_new_segment(stack: L
         made = (await ask(client, SEGMENT, name="Twice", rule=rule))["data"]["upsertSegment"]
         assert (made["name"], made["rule"], made["version"]) == ("Twice", rule, 1)
         ids = [unique("evt") for _ in range(2)]
-        events = [{"type": kind, "user_id": user, "event_id": one} for one in ids]
-        said = (await ask(client, INGEST, e=[events[0], {"type": kind}, events[1]]))["data"]["ingestEvents"]
-        assert (said["accepted"], said["rejected"]) == (2, 1)
-        assert [one["eventId"] for one in said["results"]] == [ids[0], None, ids[1]]
-        assert said["results"][1]["error"]["code"] == "missing_field"
+        events = [{"type": kind, "user_id": user, "event_id": event_id} for event_id in ids]
+        answer = (await ask(client, INGEST, e=[events[0], {"type": kind}, events[1]]))["data"]["ingestEvents"]
+        assert (answer["accepted"], answer["rejected"]) == (2, 1)
+        assert [result["eventId"] for result in answer["results"]] == [ids[0], None, ids[1]]
+        assert answer["results"][1]["error"]["code"] == "missing_field"
 
         query = """query($id: ID!) { contact(id: $id) { id segments { id } events { nodes { id type } } } }"""
 
         async def read() -> Any:
             return (await ask(client, query, id=f"external_id:{user}"))["data"]["contact"]
 
-        found = await eventually(read, "it is in the segment", meets=lambda c: c is not None and c["segments"])
-        assert [one["id"] for one in found["segments"]] == [made["id"]]
-        assert {one["id"] for one in found["events"]["nodes"]} == set(ids)
-        assert {one["contactId"] for one in said["results"] if one["error"] is None} == {found["id"]}
+        result = await eventually(read, "it is in the segment", meets=lambda c: c is not None and c["segments"])
+        assert [segment["id"] for segment in result["segments"]] == [made["id"]]
+        assert {node["id"] for node in result["events"]["nodes"]} == set(ids)
+        assert {result["contactId"] for result in answer["results"] if result["error"] is None} == {result["id"]}
 
         harder = {**rule, "count": {"op": "gte", "value": 3}}
         edited = (await ask(client, SEGMENT, id=made["id"], rule=harder))["data"]["upsertSegment"]
@@ -79,10 +79,10 @@ async def test_events_are_taken_one_by_one_and_counted_by_a_new_segment(stack: L
 async def test_a_public_key_writes_events_and_nothing_else(stack: LocalStack) -> None:
     async with stack.client() as client:
         client.headers.update(PUBLIC)
-        said = await ask(client, INGEST, e=[{"type": unique("t"), "user_id": unique("u")}])
-        assert said["data"]["ingestEvents"]["accepted"] == 1
-        for query, asked in ((UPSERT, {"c": {"externalId": "u"}}), (SEGMENT, {"name": "x", "rule": {}})):
-            refused = await ask(client, query, **asked)
+        answer = await ask(client, INGEST, e=[{"type": unique("t"), "user_id": unique("u")}])
+        assert answer["data"]["ingestEvents"]["accepted"] == 1
+        for query, variables in ((UPSERT, {"c": {"externalId": "u"}}), (SEGMENT, {"name": "x", "rule": {}})):
+            refused = await ask(client, query, **variables)
             assert refused["errors"][0]["extensions"]["code"] == "missing_scope"
 
 
@@ -90,8 +90,8 @@ async def test_what_was_sent_is_in_the_graph(stack: LocalStack) -> None:
     kind, user = unique("told"), unique("u")
     async with stack.client() as client, receiver() as endpoint:
         hook = (await client.post("/v1/webhooks", json={"url": endpoint.url(), "types": [kind]})).json()["id"]
-        asked = {"name": "Hello", "channel": "email", "kind": "trigger", "delivery": {"webhook_id": hook}}
-        made = (await client.post("/v1/campaigns", json=asked)).json()
+        variables = {"name": "Hello", "channel": "email", "kind": "trigger", "delivery": {"webhook_id": hook}}
+        made = (await client.post("/v1/campaigns", json=variables)).json()
         event = {"type": kind, "user_id": user}
         sent = (await ask(client, INGEST, e=[event]))["data"]["ingestEvents"]["results"][0]
         log = """query($w: ID!, $c: ID!) {
@@ -101,10 +101,10 @@ async def test_what_was_sent_is_in_the_graph(stack: LocalStack) -> None:
         async def read() -> Any:
             return (await ask(client, log, w=hook, c=made["id"]))["data"]
 
-        found = await eventually(read, "the log", meets=lambda d: d["deliveries"]["nodes"])
+        result = await eventually(read, "the log", meets=lambda d: d["deliveries"]["nodes"])
         node = {"eventId": sent["eventId"], "status": "succeeded", "attempt": 1, "contact": {"externalId": user}}
-        assert found["deliveries"]["nodes"] == [node]
-        assert found["campaign"] == {
+        assert result["deliveries"]["nodes"] == [node]
+        assert result["campaign"] == {
             "name": "Hello",
             "delivery": {"webhook_id": hook},
             "triggerUrl": made["trigger_url"],

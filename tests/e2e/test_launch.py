@@ -14,8 +14,8 @@ pytestmark = pytest.mark.e2e
 WAIT = {"timeout_ms": "10000"}
 
 
-async def person(client: httpx.AsyncClient, tag: str, **said: Any) -> str:
-    body = {"external_id": unique("p"), "attributes": {"tag": tag}, **said}
+async def person(client: httpx.AsyncClient, tag: str, **fields: Any) -> str:
+    body = {"external_id": unique("p"), "attributes": {"tag": tag}, **fields}
     made = await client.post("/v1/contacts", json=body, params={"sync": "true", **WAIT})
     assert made.status_code in (200, 201), made.text
     return str(made.json()["id"])
@@ -33,8 +33,8 @@ async def audience(client: httpx.AsyncClient, tag: str) -> dict[str, str]:
     }
 
 
-async def campaign(client: httpx.AsyncClient, **said: Any) -> str:
-    body = {"name": "Spring", "channel": "email", **said}
+async def campaign(client: httpx.AsyncClient, **fields: Any) -> str:
+    body = {"name": "Spring", "channel": "email", **fields}
     made = await client.post("/v1/campaigns", json=body)
     assert made.status_code == 201, made.text
     return str(made.json()["id"])
@@ -64,10 +64,10 @@ async def _launch(client: httpx.AsyncClient, name: str, status: int = 200, **bod
 
 async def _recipients(endpoint: WebhookReceiver, count: int) -> set[str]:
     async def got() -> set[str]:
-        return {one.json["data"]["contact_id"] for one in endpoint.got}
+        return {request.json["data"]["contact_id"] for request in endpoint.got}
 
-    found: set[str] = await eventually(got, f"{count} messages", meets=lambda found: len(found) >= count)
-    return found
+    items: set[str] = await eventually(got, f"{count} messages", meets=lambda result: len(result) >= count)
+    return items
 
 
 async def test_a_segment_is_launched_and_counted_by_reason(stack: LocalStack) -> None:
@@ -77,14 +77,14 @@ async def test_a_segment_is_launched_and_counted_by_reason(stack: LocalStack) ->
         listed = await segment(client, tag, 5)
         name = await campaign(client, delivery={"url": endpoint.url()})
         skipped = {"no_address": 1, "no_consent": 2, "capped": 0, "gone": 0}
-        wanted = {"total": 5, "launched": 2, "skipped": skipped}
+        expected = {"total": 5, "launched": 2, "skipped": skipped}
         for body in ({"segment": listed}, {"rule": _rule(tag)}):
             plan = await _launch(client, name, dry_run=True, **body)
-            assert {key: plan[key] for key in wanted} == wanted
+            assert {key: plan[key] for key in expected} == expected
         assert (await _json(client, f"/v1/campaigns/{name}/launches"))["data"] == [], "a preview launches nothing"
 
         done = await _launch(client, name, segment=listed, id="first", content={"subject": "Hello"})
-        assert {key: done[key] for key in ("status", *wanted)} == {"status": "done", **wanted}
+        assert {key: done[key] for key in ("status", *expected)} == {"status": "done", **expected}
         assert await _launch(client, name, segment=listed, id="first", content={"subject": "Hello"}) == done
         await _launch(client, name, 409, segment=listed, id="first", content={"subject": "Other"})
         assert (await _json(client, f"/v1/campaigns/{name}/launches"))["data"] == [done]
@@ -93,8 +93,8 @@ async def test_a_segment_is_launched_and_counted_by_reason(stack: LocalStack) ->
         assert (task["status"], task["progress"]) == ("completed", {"total": 5, "done": 5})
 
         assert await _recipients(endpoint, 2) == {who["yes"], who["too"]}
-        for one in endpoint.got:
-            data = one.json["data"]
+        for request in endpoint.got:
+            data = request.json["data"]
             assert (data["campaign_id"], data["properties"]["launch_id"]) == (name, done["id"])
             assert data["properties"]["content"] == {"subject": "Hello"}
             assert list(data["properties"]["to"]) == ["email"]
@@ -121,9 +121,11 @@ async def test_consents_are_passed_over_by_a_scope_of_its_own_alone(stack: Local
         launched = await _launch(client, name, contact=who["no"], override_consent=True)
         assert (launched["launched"], launched["override_consent"]) == (1, True)
         assert await _recipients(endpoint, 2) == {who["yes"], who["no"]}
-        said = {one.json["data"]["contact_id"]: one.json["data"]["properties"] for one in endpoint.got}
-        assert said[who["no"]]["consent_overridden"] is True
-        assert "consent_overridden" not in said[who["yes"]]
+        by_contact = {
+            request.json["data"]["contact_id"]: request.json["data"]["properties"] for request in endpoint.got
+        }
+        assert by_contact[who["no"]]["consent_overridden"] is True
+        assert "consent_overridden" not in by_contact[who["yes"]]
 
 
 async def test_a_cap_counts_what_other_campaigns_of_the_channel_sent(stack: LocalStack) -> None:
@@ -186,14 +188,14 @@ async def test_a_trigger_of_altcrafts_obeys_consents_too(stack: LocalStack) -> N
         answer = await client.post(path, json=start)
         counts = (answer.headers["Headwater-Launched"], answer.headers["Headwater-Skipped-No-Consent"])
         assert (answer.json()["error"], counts) == (0, ("4", "1")), "a trigger needs no yes, only that nobody said no"
-        found = await _recipients(endpoint, 4)
-        assert found == set(who.values()) - {who["no"]}
+        result = await _recipients(endpoint, 4)
+        assert result == set(who.values()) - {who["no"]}
         mail = (await _json(client, f"/v1/contacts/{who['no']}"))["email"]
-        for one in (
+        for item in (
             await client.post(path, json={"id": made["id"], "email": mail}),
             await client.get(f"{made['trigger_url']}/{mail}"),
         ):
-            assert one.json()["error"] == 404, one.text
+            assert item.json()["error"] == 404, item.text
         overridden = {"id": made["id"], "email": mail, "override_consent": True}
         assert (await client.post(path, json=overridden)).json()["error"] == 0
         assert await _recipients(endpoint, 5) == set(who.values())
@@ -219,16 +221,16 @@ async def test_whoever_enters_a_segment_is_launched_once(stack: LocalStack) -> N
             await client.patch(f"/v1/contacts/{who['yes']}", json=body, params={"sync": "true", **WAIT})
 
         async def again() -> int:
-            return [one.json["data"]["contact_id"] for one in endpoint.got].count(who["yes"])
+            return [request.json["data"]["contact_id"] for request in endpoint.got].count(who["yes"])
 
         await eventually(again, "a second entry", meets=lambda count: count == 2)
         await client.patch(f"/v1/campaigns/{name}", json={"status": "paused"})
         await person(client, tag, email=f"{unique('m')}@example.com", consents={"email": True})
         await client.patch(f"/v1/campaigns/{name}", json={"status": "active"})
         last = await person(client, tag, email=f"{unique('m')}@example.com", consents={"email": True})
-        found = await _recipients(endpoint, 3)
-        assert found == {who["yes"], who["too"], last}
-        assert before not in found
+        result = await _recipients(endpoint, 3)
+        assert result == {who["yes"], who["too"], last}
+        assert before not in result
         assert len(endpoint.got) == 4
 
 

@@ -41,8 +41,8 @@ async def arrived(endpoint: WebhookReceiver, count: int) -> list[Got]:
     async def got() -> list[Got]:
         return endpoint.got
 
-    found: list[Got] = await eventually(got, f"{count} requests", meets=lambda found: len(found) >= count)
-    return found
+    items: list[Got] = await eventually(got, f"{count} requests", meets=lambda result: len(result) >= count)
+    return items
 
 
 async def test_a_launch_is_delivered_once_to_its_url_with_what_is_attached(stack: LocalStack) -> None:
@@ -61,24 +61,26 @@ async def test_a_launch_is_delivered_once_to_its_url_with_what_is_attached(stack
         got = await arrived(endpoint, 3)
         await asyncio.sleep(0.5)
         assert len(endpoint.got) == 3, "a repeated launch makes no second delivery"
-        for one in got:
-            said = Verifier(secret).verify(one.body, one.headers)
-            assert (said["type"], said["data"]["campaign_id"]) == ("message.requested", made["id"])
-            assert said["data"]["properties"]["attach"] == [
+        for request in got:
+            message = Verifier(secret).verify(request.body, request.headers)
+            assert (message["type"], message["data"]["campaign_id"]) == ("message.requested", made["id"])
+            assert message["data"]["properties"]["attach"] == [
                 {"name": "a.txt", "type": "text/plain", "bytes": 700_000, "data": data}
             ]
-            assert said["data"]["properties"]["content"] == {"title": "Hi"}
-        assert sorted(one.json["data"]["properties"]["to"]["email"] for one in got) == emails
-        asked = await eventually(
+            assert message["data"]["properties"]["content"] == {"title": "Hi"}
+        assert sorted(request.json["data"]["properties"]["to"]["email"] for request in got) == emails
+        deliveries = await eventually(
             lambda: _data(client, f"/v1/campaigns/{made['id']}/deliveries"),
             "deliveries",
-            meets=lambda found: len(found) == 3,
+            meets=lambda result: len(result) == 3,
         )
-        assert {one["state"] for one in asked} == {"requested"}
+        assert {row["state"] for row in deliveries} == {"requested"}
         logged = await eventually(
-            lambda: _data(client, f"/v1/webhooks/{webhook}/deliveries"), "the log", meets=lambda found: len(found) == 3
+            lambda: _data(client, f"/v1/webhooks/{webhook}/deliveries"),
+            "the log",
+            meets=lambda result: len(result) == 3,
         )
-        assert {one["status"] for one in logged} == {"succeeded"}
+        assert {attempt["status"] for attempt in logged} == {"succeeded"}
         assert (await client.delete(f"/v1/webhooks/{webhook}")).status_code == 409, "its messages go there"
 
 
@@ -99,17 +101,17 @@ async def test_a_launch_goes_to_a_webhook_that_asks_for_nothing_of_it_or_to_a_to
         assert sorted(g.json["data"]["properties"]["to"]["email"] for g in await arrived(endpoint, 2)) == emails
     consumer = AIOKafkaConsumer(bootstrap_servers=stack.settings.bootstrap, auto_offset_reset="earliest")
     await consumer.start()
-    found: dict[str, Any] = {}
+    by_contact: dict[str, Any] = {}
     try:
         deadline = asyncio.get_running_loop().time() + 20
-        while len(found) < 2 and asyncio.get_running_loop().time() < deadline:
+        while len(by_contact) < 2 and asyncio.get_running_loop().time() < deadline:
             consumer.subscribe([f"customer.local.{topic}"])
             for records in (await consumer.getmany(timeout_ms=500)).values():
-                found |= {r.key.decode(): orjson.loads(r.value) for r in records}
+                by_contact |= {r.key.decode(): orjson.loads(r.value) for r in records}
     finally:
         await consumer.stop()
-    assert sorted(one["data"]["properties"]["to"]["email"] for one in found.values()) == emails
-    assert {key: one["data"]["contact_id"] for key, one in found.items()} == {key: key for key in found}
+    assert sorted(row["data"]["properties"]["to"]["email"] for row in by_contact.values()) == emails
+    assert {key: row["data"]["contact_id"] for key, row in by_contact.items()} == {key: key for key in by_contact}
 
 
 async def test_a_message_that_comes_too_late_is_not_sent_and_is_told_as_failed(stack: LocalStack) -> None:
@@ -124,16 +126,16 @@ async def test_a_message_that_comes_too_late_is_not_sent_and_is_told_as_failed(s
         await eventually(
             lambda: _data(client, f"/v1/campaigns/{made['id']}/deliveries"),
             "it waits",
-            meets=lambda found: len(found) == 1,
+            meets=lambda result: len(result) == 1,
         )
         await asyncio.sleep(max(0.0, (soon - dt.datetime.now(dt.UTC)).total_seconds()) + 0.1)
         await client.patch(f"/v1/webhooks/{hook['id']}", json={"status": "enabled"})
-        asked = await eventually(
+        deliveries = await eventually(
             lambda: _data(client, f"/v1/campaigns/{made['id']}/deliveries"),
             "it is told as failed",
-            meets=lambda found: found[0]["state"] == "failed",
+            meets=lambda result: result[0]["state"] == "failed",
         )
-        assert len(asked) == 1
+        assert len(deliveries) == 1
         logged = await eventually(lambda: _data(client, f"/v1/webhooks/{hook['id']}/deliveries"), "the log")
         assert (logged[0]["status"], logged[0]["error"]) == ("failed", "expired: it was not sent")
         assert endpoint.got == []
@@ -150,19 +152,19 @@ async def test_a_message_that_its_endpoint_refuses_for_good_is_told_as_failed(st
         body = {"url": listener.url(), "types": ["message.requested"]}
         other = (await client.post("/v1/webhooks", json=body)).json()
         elsewhere = await campaign(client, topic=unique("mail"))
-        for one in (elsewhere, made):
-            assert (await altcraft(client, START, id=one["id"], custom_request={"tag": tag}))["error"] == 0
+        for row in (elsewhere, made):
+            assert (await altcraft(client, START, id=row["id"], custom_request={"tag": tag}))["error"] == 0
         path = "/v1/campaigns/{}/deliveries"
-        (told,) = await eventually(
+        (delivery,) = await eventually(
             lambda: _data(client, path.format(made["id"])),
             "it is told as failed",
-            meets=lambda found: bool(found) and found[0]["state"] == "failed",
+            meets=lambda result: bool(result) and result[0]["state"] == "failed",
         )
         stats = (await client.get(f"/v1/campaigns/{made['id']}")).json()["stats"]
-        assert (stats["requested"], stats["failed"], stats["delivered"]) == (1, 1, 0), told
-        all_of_it = await _data(client, f"/v1/contacts/{told['contact_id']}/events")
-        events = [one for one in all_of_it if one["type"] == "message.failed"]
-        assert [one["properties"]["reason"] for one in events] == ["status 410"]
+        assert (stats["requested"], stats["failed"], stats["delivered"]) == (1, 1, 0), delivery
+        all_of_it = await _data(client, f"/v1/contacts/{delivery['contact_id']}/events")
+        events = [row for row in all_of_it if row["type"] == "message.failed"]
+        assert [event["properties"]["reason"] for event in events] == ["status 410"]
         await eventually(lambda: _data(client, f"/v1/webhooks/{other['id']}/deliveries"), "the listener's log")
         (heard,) = await _data(client, path.format(elsewhere["id"]))
         assert heard["state"] == "requested", "who only listens fails for nobody but itself"
@@ -216,11 +218,11 @@ async def test_a_topic_that_kafka_refuses_is_its_messages_failure_and_nobody_els
         async def stats() -> Any:
             return (await client.get(f"/v1/campaigns/{made['id']}")).json()["stats"]
 
-        told = await eventually(stats, "the failure", meets=lambda found: found["failed"] == 1)
-        assert told["requested"] == 1
+        figures = await eventually(stats, "the failure", meets=lambda result: result["failed"] == 1)
+        assert figures["requested"] == 1
         hook = (await client.post("/v1/webhooks", json={"url": endpoint.url(), "types": ["beacon"]})).json()
         await client.post("/v1/events", json={"type": "beacon", "user_id": "u"})
-        assert [one.json["type"] for one in await arrived(endpoint, 1)] == ["beacon"], hook
+        assert [item.json["type"] for item in await arrived(endpoint, 1)] == ["beacon"], hook
     assert stack.pid("webhooks") == sender, "the sender goes on"
 
 

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.e2e
 
 async def rows_of(client: httpx.AsyncClient, seconds: int, key: str = "", **query: str) -> list[dict[str, Any]]:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    asked = {"seconds": str(seconds), "since": str(int(time.time()) - 60), **query}
-    answer = await client.get("/v1/live", params=asked, headers=headers, timeout=60)
+    parameters = {"seconds": str(seconds), "since": str(int(time.time()) - 60), **query}
+    answer = await client.get("/v1/live", params=parameters, headers=headers, timeout=60)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-ndjson"), answer.text
     assert answer.headers["x-request-id"]
     return [orjson.loads(line) for line in answer.content.splitlines()]
@@ -41,14 +41,14 @@ async def test_each_kind_of_line_is_as_it_is_described(stack: LocalStack) -> Non
         # refusals are told every few seconds
         rows = await eventually(lambda: rows_of(client, 5), "the refused item", meets=lambda some: has_item(some, kind))
         described = (await client.get("/openapi.json")).json()
-        said = described["paths"]["/v1/live"]["get"]["responses"]["200"]["content"]["application/x-ndjson"]["schema"]
+        schema = described["paths"]["/v1/live"]["get"]["responses"]["200"]["content"]["application/x-ndjson"]["schema"]
         for row in rows:
-            jsonschema.validate(row, {**said, "components": described["components"]})
+            jsonschema.validate(row, {**schema, "components": described["components"]})
         events = {row["event_id"]: row for row in rows if row["kind"] == "event" and row["type"] == kind}
         assert len(events) == 2
         assert all(row["stored"] and row["resolved"] and row["contact_id"] for row in events.values())
-        moved = [one for row in events.values() for one in row["segments"]]
-        assert {(one["id"], one["name"], one["change"]) for one in moved} <= {(segment, kind, "entered")}
+        moved = [segment for row in events.values() for segment in row["segments"]]
+        assert {(row["id"], row["name"], row["change"]) for row in moved} <= {(segment, kind, "entered")}
         refused = [row for row in rows if row["kind"] == "refused"]
         assert {"type": kind, "taken": 1} in [row["item"] for row in refused]
         assert None in [row["item"] for row in refused]
@@ -72,7 +72,7 @@ async def test_a_key_sees_its_own_and_no_longer_than_it_is_valid(stack: LocalSta
         assert {row["kind"] for row in rows} <= {"alive", "gap"}, "neither another workspace's nor strangers'"
         blind = (await client.post("/v1/keys", json={"name": "b", "scopes": ["events:ingest"]})).json()
         answers = [
-            await client.get("/v1/live", headers={"Authorization": f"Bearer {one}"}) for one in (blind["key"], "sk_no")
+            await client.get("/v1/live", headers={"Authorization": f"Bearer {key}"}) for key in (blind["key"], "sk_no")
         ]
         assert [answer.status_code for answer in answers] == [403, 401]
         url, began = "/v1/live?seconds=60", time.monotonic()

@@ -34,9 +34,9 @@ async def test_the_public_port_answers_for_the_processes_beside_it(tmp_path: Pat
         assert (run / f"webhooks{SOCKET}").stat().st_mode & 0o077 == 0
         async with client_of(edge) as client:
             text = (await client.get("/metrics", headers=SECRET)).text
-        told = await asyncio.to_thread(figures_of, run)
+        figures = await asyncio.to_thread(figures_of, run)
     assert numbers(text)["headwater_webhook_waiting",] == 7
-    assert list(told) == ["webhooks"], "one that does not answer is left out"
+    assert list(figures) == ["webhooks"], "one that does not answer is left out"
     assert processes(text) == {"ingest", "webhooks"}
 
 
@@ -60,9 +60,9 @@ async def test_a_path_too_long_for_a_socket_stops_nothing(tmp_path: Path) -> Non
 
 
 def has_each_activity(text: str) -> bool:
-    found = numbers(text)
+    figures = numbers(text)
     return all(
-        found.get(("headwater_stage_seconds_total", phase, stage), 0) > 0 for phase in PHASES for stage in STAGES
+        figures.get(("headwater_stage_seconds_total", phase, stage), 0) > 0 for phase in PHASES for stage in STAGES
     )
 
 
@@ -89,32 +89,32 @@ async def test_a_stack_exposes_exactly_the_catalogue(stack: LocalStack) -> None:
                 "process",
                 *(["le"] if sample.name.endswith("_bucket") else []),
             }
-    ours = {one.name for one in states(stack.settings.home / "run")}
+    ours = {state.name for state in states(stack.settings.home / "run")}
     assert processes(text) == ours
-    found = numbers(text)
-    named = {name for name, *_ in found}
+    figures = numbers(text)
+    named = {name for name, *_ in figures}
     assert [m.name for m in CATALOGUE if m.name not in named and f"{m.name}_count" not in named] == []
-    assert found["headwater_edge_events_total", "altacee", "accepted"] >= 1
-    assert found["headwater_edge_refusals_total", "altacee", "missing_field"] >= 1
-    assert found["headwater_sink_rows_total", "events"] >= 1
+    assert figures["headwater_edge_events_total", "altacee", "accepted"] >= 1
+    assert figures["headwater_edge_refusals_total", "altacee", "missing_field"] >= 1
+    assert figures["headwater_sink_rows_total", "events"] >= 1
     for stage, topic in (("identity", "events"), ("segments", "resolved"), ("clickhouse", "resolved")):
-        assert found["headwater_stage_records_total", "done", stage, topic] >= 1
-        assert found["headwater_stage_latency_seconds_count", stage, topic] >= 1
+        assert figures["headwater_stage_records_total", "done", stage, topic] >= 1
+        assert figures["headwater_stage_latency_seconds_count", stage, topic] >= 1
     for moment in ("resolved", "member", "stored"):
-        assert found["headwater_event_age_seconds_count", moment] >= 1
-    assert found["headwater_event_age_seconds_count", "delivered"] >= 0
-    assert found["headwater_event_age_seconds_sum", "stored"] > 0
-    assert found["headwater_stage_partitions", "identity", "open"] == stack.settings.partitions
+        assert figures["headwater_event_age_seconds_count", moment] >= 1
+    assert figures["headwater_event_age_seconds_count", "delivered"] >= 0
+    assert figures["headwater_event_age_seconds_sum", "stored"] > 0
+    assert figures["headwater_stage_partitions", "identity", "open"] == stack.settings.partitions
 
 
 async def test_what_is_owed_goes_back_to_nothing(stack: LocalStack) -> None:
     async with stack.client() as client:
 
         async def is_caught_up() -> bool:
-            found = numbers((await client.get("/metrics")).text)
+            figures = numbers((await client.get("/metrics")).text)
             owed = [
                 v
-                for (name, *_), v in found.items()
+                for (name, *_), v in figures.items()
                 if name.startswith(("headwater_stage_oldest", "headwater_stage_behind"))
             ]
             return len(owed) > 10 and not any(owed)

@@ -21,7 +21,7 @@ async def call(client: httpx.AsyncClient, method: str, path: str, body: Any = No
 
 
 async def members(client: httpx.AsyncClient, segment: str) -> set[str]:
-    return {one["external_id"] for one in (await call(client, "GET", f"/v1/segments/{segment}/contacts"))["data"]}
+    return {row["external_id"] for row in (await call(client, "GET", f"/v1/segments/{segment}/contacts"))["data"]}
 
 
 async def test_a_changed_list_moves_those_already_judged_and_later_events_alike(stack: LocalStack) -> None:
@@ -48,27 +48,27 @@ async def test_a_changed_list_moves_those_already_judged_and_later_events_alike(
 
         changed = await call(client, "POST", f"/v1/lists/{skus}/values", {"values": ["wine", "tea", *MANY[:900]]})
         assert (changed["size"], changed["version"]) == (904, 2)
-        assert {one["id"] for one in changed["segments"]} == {by_event, by_wish, by_id}
+        assert {segment["id"] for segment in changed["segments"]} == {by_event, by_wish, by_id}
         assert (await call(client, "DELETE", f"/v1/lists/{skus}/values", {"values": ["tea", "none"]}))["size"] == 903
         for segment in (by_event, by_wish):
-            await eventually(lambda s=segment: members(client, s), "bob alone", meets=lambda found: found == {bob})  # type: ignore[misc]
+            await eventually(lambda s=segment: members(client, s), "bob alone", meets=lambda result: result == {bob})  # type: ignore[misc]
         assert await members(client, by_id) == set()
-        told = await call(client, "POST", f"/v1/segments/{by_event}/explain?contact=external_id:{bob}")
-        assert (told["member"], told["leaves"][0]["met"]) == (True, True)
-        told = await call(client, "POST", f"/v1/segments/{by_wish}/explain?contact=external_id:{ann}")
-        assert (told["member"], told["leaves"][0]["threshold"]) == (False, {"list": skus, "size": 903})
+        explained = await call(client, "POST", f"/v1/segments/{by_event}/explain?contact=external_id:{bob}")
+        assert (explained["member"], explained["leaves"][0]["met"]) == (True, True)
+        explained = await call(client, "POST", f"/v1/segments/{by_wish}/explain?contact=external_id:{ann}")
+        assert (explained["member"], explained["leaves"][0]["threshold"]) == (False, {"list": skus, "size": 903})
 
         await eventually(
             lambda: call(client, "GET", f"/v1/lists/{skus}"),
             "live again",
-            meets=lambda found: {one["status"] for one in found["segments"]} == {"live"},
+            meets=lambda result: {segment["status"] for segment in result["segments"]} == {"live"},
         )
         sent = await send(client, {"type": kind, "user_id": eve, "properties": {"sku": "sku-00899"}})
         assert set(sent["segment_changes"]["entered"]) == {by_event, by_id}
         await call(client, "PUT", f"/v1/lists/{skus}", {"values": MANY})
         preview = await call(client, "POST", "/v1/segments/preview", {"rule": {"attribute": "wish", **test}})
         assert preview["contacts"] == 0
-        await eventually(lambda: members(client, by_event), "of ten thousand", meets=lambda found: found == {eve})
+        await eventually(lambda: members(client, by_event), "of ten thousand", meets=lambda result: result == {eve})
 
         used = await call(client, "DELETE", f"/v1/lists/{skus}", status=409)
         assert by_event in used["error"]["message"]
@@ -89,7 +89,7 @@ async def test_a_list_is_read_by_pages_and_is_its_tenants_alone(stack: LocalStac
         assert (await ours.post("/v1/lists", body)).status_code == 201
         assert (await ours.post("/v1/lists", body)).status_code == 409
         first = (await ours.get(f"/v1/lists/{name}/values?limit=100&cursor=")).json()
-        assert [one["value"] for one in first["data"]][:3] == [True, 5, "sku-00000"]
+        assert [row["value"] for row in first["data"]][:3] == [True, 5, "sku-00000"]
         rest = (await ours.get(f"/v1/lists/{name}/values?limit=100&cursor={first['next_cursor']}")).json()
         assert (len(first["data"]), len(rest["data"]), rest["next_cursor"]) == (100, 52, None)
         lines = (await ours.get(f"/v1/lists/{name}/values?format=csv")).text.splitlines()

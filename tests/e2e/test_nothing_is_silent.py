@@ -41,16 +41,16 @@ async def test_a_rule_about_names_never_seen_is_taken_with_a_warning(stack: Loca
     async with stack.client() as client:
         sent = {"type": kind, "user_id": user, "properties": {prop: 5, "a.b": 1}}
         assert (await client.post("/v1/events?sync=true&timeout_ms=10000", json=sent)).status_code == 200
-        said = {"external_id": user, "attributes": {attribute: "pro"}}
-        assert (await client.post("/v1/contacts?sync=true&timeout_ms=10000", json=said)).status_code in (200, 201)
-        known = {
+        body = {"external_id": user, "attributes": {attribute: "pro"}}
+        assert (await client.post("/v1/contacts?sync=true&timeout_ms=10000", json=body)).status_code in (200, 201)
+        existing = {
             "all": [
                 {"event": kind, "where": [{"property": prop, "op": "gte", "value": 1}]},
                 {"event": kind, "where": [{"property": "a.b", "op": "exists"}]},
                 {"attribute": attribute, "op": "exists"},
             ]
         }
-        preview = await client.post("/v1/segments/preview", json={"rule": known})
+        preview = await client.post("/v1/segments/preview", json={"rule": existing})
         assert "warnings" not in preview.json(), preview.text
         assert preview.json()["contacts"] == 1
         odd = {
@@ -61,17 +61,17 @@ async def test_a_rule_about_names_never_seen_is_taken_with_a_warning(stack: Loca
             ]
         }
         warnings = (await client.post("/v1/segments/preview", json={"rule": odd})).json()["warnings"]
-        assert [one.partition(": ")[0] for one in warnings] == ["never_seen"] * 3
-        for one, (misspelt, meant) in zip(
+        assert [warning.partition(": ")[0] for warning in warnings] == ["never_seen"] * 3
+        for warning, (misspelt, meant) in zip(
             warnings, ((f"{kind}x", kind), (f"{prop}y", prop), (f"{attribute}z", attribute)), strict=True
         ):
-            assert misspelt in one.partition("; similar: ")[0]
-            assert meant in one.partition("; similar: ")[2].split(", ")
+            assert misspelt in warning.partition("; similar: ")[0]
+            assert meant in warning.partition("; similar: ")[2].split(", ")
         made = await client.post("/v1/segments", json={"name": "odd", "rule": odd})
         assert (made.status_code, made.json()["warnings"]) == (201, warnings)
         path = f"/v1/segments/{made.json()['id']}"
         assert "warnings" not in (await client.get(path)).json()
-        mended = await client.patch(path, json={"rule": known})
+        mended = await client.patch(path, json={"rule": existing})
         assert (mended.status_code, "warnings" in mended.json()) == (200, False)
         again = await client.patch(path, json={"rule": odd})
         assert again.json()["warnings"] == warnings
@@ -83,8 +83,8 @@ async def test_an_upsert_says_which_segments_it_changed(stack: LocalStack) -> No
     async with stack.client() as client:
         rule = {"attribute": attribute, "op": "eq", "value": "gold"}
         segment = (await client.post("/v1/segments", json={"name": "gold", "rule": rule})).json()["id"]
-        said = {"external_id": user, "attributes": {attribute: "gold"}}
-        made = await client.post("/v1/contacts?sync=true&timeout_ms=10000", json=said)
+        body = {"external_id": user, "attributes": {attribute: "gold"}}
+        made = await client.post("/v1/contacts?sync=true&timeout_ms=10000", json=body)
         assert made.json()["segment_changes"] == {"entered": [segment], "left": []}, made.text
         assert made.json()["segments"] == [segment]
         left = await client.patch(
@@ -104,7 +104,7 @@ async def test_a_write_of_the_past_that_changes_nothing_is_told(stack: LocalStac
         old = {"external_id": user, "attributes": {"plan": "free"}, "timestamp": "2025-01-02T03:04:05Z"}
         lost = (await client.post("/v1/contacts?timeout_ms=10000", json=old)).json()
         assert lost["attributes"]["plan"] == "pro"
-        assert [one.partition(": ")[0] for one in lost["warnings"]] == ["older_than_known"]
+        assert [warning.partition(": ")[0] for warning in lost["warnings"]] == ["older_than_known"]
         old = {**old, "attributes": {"plan": "free", "city": "Ulm"}}
         part = (await client.post("/v1/contacts?timeout_ms=10000", json=old)).json()
         assert part["attributes"] == {"plan": "pro", "city": "Ulm"}
@@ -133,7 +133,7 @@ async def test_a_vendors_write_of_the_past_shows_at_its_event_that_it_changed_no
             sent = await client.post(f"{path}?sync=true&timeout_ms=10000", json=body)
             assert sent.status_code < 300, sent.text
             stored = (await client.get(f"/v1/events/{event_id}")).json()
-            return {one.partition(": ")[0] for one in stored["warnings"]}
+            return {warning.partition(": ")[0] for warning in stored["warnings"]}
 
         assert await codes({"plan": "pro", "seats": "5"}, None) == set()
         assert await codes({"plan": "free"}, past) == {"older_than_known"}
@@ -152,9 +152,9 @@ async def test_an_email_that_is_changed_back_is_the_email(stack: LocalStack) -> 
     user = unique("u")
     async with stack.client() as client:
         for letter in ("a", "b", "a"):
-            said = {"external_id": user, "email": f"{letter}-{user}@example.com"}
-            answer = await client.post("/v1/contacts?timeout_ms=10000", json=said)
-            assert answer.json()["email"] == said["email"], answer.text
+            body = {"external_id": user, "email": f"{letter}-{user}@example.com"}
+            answer = await client.post("/v1/contacts?timeout_ms=10000", json=body)
+            assert answer.json()["email"] == body["email"], answer.text
         assert (await client.get(f"/v1/contacts/external_id:{user}")).json()["email"] == f"a-{user}@example.com"
 
 
@@ -173,7 +173,7 @@ async def test_a_stored_event_shows_the_warnings_that_a_vendors_answer_has_no_pl
         assert sent.status_code == 200, sent.text
         stored = (await client.get(f"/v1/events/{message}")).json()
         assert (stored["event_id"], stored["type"], stored["properties"]) == (message, "Seen", {"a": 1})
-        codes = {one.partition(": ")[0] for one in stored["warnings"]}
+        codes = {warning.partition(": ")[0] for warning in stored["warnings"]}
         assert codes == {"ignored_identifier", "unreadable_timestamp"}, stored
         assert stored["context"]["_timestamp"] == "soon"
         assert "_warnings" not in stored["context"]
@@ -217,5 +217,5 @@ async def test_a_synced_event_says_which_link_was_refused(stack: LocalStack) -> 
         (warning,) = refused.json()["warnings"]
         assert warning.startswith("link_refused: email "), warning
         batch = await client.post("/v1/events/batch?sync=true&timeout_ms=10000", json=events)
-        said = [one.get("warnings") for one in batch.json()["results"]]
-        assert said == [None, [warning]], batch.text
+        texts = [result.get("warnings") for result in batch.json()["results"]]
+        assert texts == [None, [warning]], batch.text

@@ -31,7 +31,7 @@ async def defined(client: httpx.AsyncClient, name: str, rule: Any) -> str:
     async def shape() -> Any:
         return (await client.get(f"/v1/segments/{segment}")).json()
 
-    await eventually(shape, "live", meets=lambda found: found["status"] == "live")
+    await eventually(shape, "live", meets=lambda result: result["status"] == "live")
     return str(segment)
 
 
@@ -45,12 +45,12 @@ async def test_a_synced_event_can_be_read_back_everywhere(stack: LocalStack) -> 
         assert contact["external_id"] == user
         events = (await client.get(f"/v1/contacts/{contact['id']}/events")).json()
         assert [e["event_id"] for e in events["data"]] == [sent["event_id"]]
-    found = await rows(
+    result = await rows(
         stack,
         "SELECT type, contact_id, JSONExtractFloat(properties, 'total') FROM events WHERE event_id = {id:String}",
         id=sent["event_id"],
     )
-    assert found == [("order_completed", contact["id"], 149.0)]
+    assert result == [("order_completed", contact["id"], 149.0)]
 
 
 async def test_a_segment_is_entered_by_the_event_that_reaches_its_count(stack: LocalStack) -> None:
@@ -105,12 +105,12 @@ async def test_an_anonymous_contact_becomes_known_by_the_first_event_with_both(s
         async def contact_of(name: str) -> Any:
             return (await client.get(f"/v1/contacts/{name}")).json()
 
-        known = await eventually(
+        existing = await eventually(
             lambda: contact_of(f"anonymous_id:{browser}"),
             "one contact",
             meets=lambda c: c.get("id") == both["contact_id"],
         )
-        assert known["external_id"] == user
+        assert existing["external_id"] == user
         # what was done anonymously counts for the person: the third view is the merge's
         await eventually(
             lambda: contact_of(both["contact_id"]),
@@ -159,8 +159,8 @@ async def test_a_window_is_left_by_time_alone(stack: LocalStack) -> None:
         assert (await send(client, {"type": kind, "user_id": user}))["segment_changes"]["entered"] == [segment]
 
         async def count() -> int:
-            found = (await client.get(f"/v1/segments/{segment}")).json()
-            return int(found["contacts"])
+            answer = (await client.get(f"/v1/segments/{segment}")).json()
+            return int(answer["contacts"])
 
         await eventually(count, "the contact leaves", meets=lambda n: n == 0)
     changes = await rows(
@@ -246,20 +246,20 @@ async def test_a_new_segment_counts_what_was_there_before_it_and_an_edited_one_t
         segment = (await client.post("/v1/segments", json={"name": "Often", "rule": rule})).json()["id"]
         live = await eventually(lambda: shape(segment), "live", meets=lambda s: s["status"] == "live")
         assert live["progress"]["contacts_done"] == live["progress"]["contacts_total"] == 2
-        await eventually(lambda: named(segment), "members from history", meets=lambda found: found == {often})
+        await eventually(lambda: named(segment), "members from history", meets=lambda result: result == {often})
 
         absent = {"all": [{"identified": True}, {"event": kind, "count": {"op": "eq", "value": 1}}]}
         edited = (await client.patch(f"/v1/segments/{segment}", json={"rule": absent})).json()
         assert edited["version"] == 2
         await eventually(lambda: shape(segment), "live again", meets=lambda s: s["status"] == "live")
-        await eventually(lambda: named(segment), "members of the edited rule", meets=lambda found: found == {seldom})
-    found = await rows(
+        await eventually(lambda: named(segment), "members of the edited rule", meets=lambda result: result == {seldom})
+    result = await rows(
         stack,
         "SELECT contact_id, groupArray((member, reason)) FROM "
         "(SELECT * FROM membership_changes FINAL WHERE segment_id = {id:String} ORDER BY version) GROUP BY contact_id",
         id=segment,
     )
-    assert sorted(changes for _, changes in found) == [[(1, "rule")], [(1, "rule"), (0, "rule")]]
+    assert sorted(changes for _, changes in result) == [[(1, "rule")], [(1, "rule"), (0, "rule")]]
 
 
 async def test_segments_may_refer_to_each_other_but_not_in_circles(stack: LocalStack) -> None:
@@ -280,7 +280,7 @@ async def test_segments_may_refer_to_each_other_but_not_in_circles(stack: LocalS
         for total in (15, 10):
             sent = await send(client, {"type": kind, "user_id": user, "properties": {"total": total}})
         assert set(sent["segment_changes"]["entered"]) == {buyers, lasting}
-        told = (await client.post(f"/v1/segments/{buyers}/explain?contact=external_id:{user}")).json()
-        assert (told["member"], told["leaves"][0]["value"]) == (True, 25)
-        found = (await client.post("/v1/segments/preview", json={"rule": {"segment": lasting}})).json()
-        assert found == {"contacts": 1, "sample": [sent["contact_id"]]}
+        explained = (await client.post(f"/v1/segments/{buyers}/explain?contact=external_id:{user}")).json()
+        assert (explained["member"], explained["leaves"][0]["value"]) == (True, 25)
+        body = (await client.post("/v1/segments/preview", json={"rule": {"segment": lasting}})).json()
+        assert body == {"contacts": 1, "sample": [sent["contact_id"]]}

@@ -52,8 +52,8 @@ async def test_who_unsubscribes_at_the_provider_has_unsubscribed_everywhere(stac
         hook = {"url": endpoint.url(), "types": ["contact.unsubscribed", "segment.left", "subscribed"]}
         webhook = (await client.post("/v1/webhooks", json=hook)).json()["id"]
         hour_ago = iso(int(time.time() * 1000) - 3_600_000)  # providers tell whole seconds
-        said = {"external_id": user, "email": address, "consents": {consent: True}, "timestamp": hour_ago}
-        joined = await client.post("/v1/contacts?sync=true&timeout_ms=10000", json=said)
+        consent_event = {"external_id": user, "email": address, "consents": {consent: True}, "timestamp": hour_ago}
+        joined = await client.post("/v1/contacts?sync=true&timeout_ms=10000", json=consent_event)
         assert joined.json()["segments"] == [segment], joined.text
         contact_id = joined.json()["id"]
 
@@ -61,13 +61,13 @@ async def test_who_unsubscribes_at_the_provider_has_unsubscribed_everywhere(stac
             consents = (await client.get(f"/v1/contacts/external_id:{user}/consents")).json()
             contact = (await client.get(f"/v1/contacts/external_id:{user}")).json()
             audience = (await client.get(f"/v1/segments/{segment}/contacts")).json()["data"]
-            told = [got.json["type"] for got in endpoint.got if contact_id in got.body.decode()]
+            messages = [got.json["type"] for got in endpoint.got if contact_id in got.body.decode()]
             return {
-                "listed": {one["consent"]: one["value"] for one in reversed(consents["data"])}.get(consent),
+                "listed": {consent["consent"]: consent["value"] for consent in reversed(consents["data"])}.get(consent),
                 "shown": contact["consents"].get(consent),
                 "segments": contact["segments"],
-                "audience": [one["external_id"] for one in audience],
-                "told": sorted(set(told)),
+                "audience": [row["external_id"] for row in audience],
+                "told": sorted(set(messages)),
             }
 
         await provider.report(kind)
@@ -81,7 +81,7 @@ async def test_who_unsubscribes_at_the_provider_has_unsubscribed_everywhere(stac
         }
 
         agree = "consent, segment, audience and webhook agree"
-        await eventually(state, agree, 30, meets=lambda found: found == agreed)
+        await eventually(state, agree, 30, meets=lambda result: result == agreed)
 
         # who subscribes again at the provider's page has not consented here, and an old report changes nothing
         await provider.report("group_resubscribe")

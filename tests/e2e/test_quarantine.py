@@ -50,24 +50,24 @@ async def seen(client: httpx.AsyncClient, record_id: str) -> Any:
 
 
 def of(user: str) -> bytes:
-    one = event(f"external_id:{user}", event_id=f"evt_{user}", timestamp_ms=NOW_MS, received_ms=NOW_MS)
-    return codec.encode_events([one])
+    sample = event(f"external_id:{user}", event_id=f"evt_{user}", timestamp_ms=NOW_MS, received_ms=NOW_MS)
+    return codec.encode_events([sample])
 
 
 async def test_a_record_is_shown_with_its_bytes_and_replayed_once(stack: LocalStack) -> None:
     async with stack.client() as client:
         (record_id,) = await put(stack, (1_000_001, of("replayed"), {}))
-        found = await seen(client, record_id)
-        assert (found["status"], found["stage"], found["reason"], found["detail"]) == (
+        result = await seen(client, record_id)
+        assert (result["status"], result["stage"], result["reason"], result["detail"]) == (
             *("open", "identity", "processor_failed", "why"),
         )
-        assert bytes.fromhex(found["payload"]["hex"]) == of("replayed")
-        assert (found["key"]["hex"], found["key"]["text"]) == ("6bff", "k\N{REPLACEMENT CHARACTER}")
-        assert (found["truncated"], found["replay"]["would"]) == (False, "replay")
+        assert bytes.fromhex(result["payload"]["hex"]) == of("replayed")
+        assert (result["key"]["hex"], result["key"]["text"]) == ("6bff", "k\N{REPLACEMENT CHARACTER}")
+        assert (result["truncated"], result["replay"]["would"]) == (False, "replay")
         plan = (
             await client.post("/v1/quarantine/replay", json={"filter": {"ids": [record_id]}, "dry_run": True})
         ).json()
-        assert (plan["matching"], [one["would"] for one in plan["data"]]) == (1, ["replay"])
+        assert (plan["matching"], [row["would"] for row in plan["data"]]) == (1, ["replay"])
         assert (await seen(client, record_id))["status"] == "open"
         done = await client.post(f"/v1/quarantine/{record_id}/replay?timeout_ms=10000")
         assert (done.status_code, done.json()["replayed"]) == (200, 1), done.text
@@ -83,7 +83,7 @@ async def test_a_record_is_shown_with_its_bytes_and_replayed_once(stack: LocalSt
 
 async def _is_stored(client: httpx.AsyncClient, user: str) -> bool:
     answer = await client.get(f"/v1/contacts/external_id:{user}/events")
-    return answer.status_code == 200 and [one["event_id"] for one in answer.json()["data"]] == [f"evt_{user}"]
+    return answer.status_code == 200 and [row["event_id"] for row in answer.json()["data"]] == [f"evt_{user}"]
 
 
 async def test_what_cannot_be_replayed_is_refused_and_discarded(stack: LocalStack) -> None:
@@ -98,7 +98,7 @@ async def test_what_cannot_be_replayed_is_refused_and_discarded(stack: LocalStac
             assert (await client.post(f"/v1/quarantine/{record_id}/replay")).status_code == 409
         chosen = {"filter": {"reason": "odd"}}
         plan = (await client.post("/v1/quarantine/replay", json={**chosen, "dry_run": True})).json()
-        assert {one["code"] for one in plan["data"]} == {"undecodable", "cut"}
+        assert {row["code"] for row in plan["data"]} == {"undecodable", "cut"}
         tried = (await client.post("/v1/quarantine/replay?timeout_ms=10000", json=chosen)).json()
         assert (tried["replayed"], tried["refused"]) == (
             0,
@@ -107,7 +107,7 @@ async def test_what_cannot_be_replayed_is_refused_and_discarded(stack: LocalStac
         done = (await client.post("/v1/quarantine/discard?timeout_ms=10000", json=chosen)).json()
         assert done["discarded"] == 2
         listed = (await client.get("/v1/quarantine", params={"reason": "odd", "status": "discarded"})).json()
-        assert ({one["id"] for one in listed["data"]}, listed["meta"]["total"]) == ({poison, cut}, 2)
+        assert ({row["id"] for row in listed["data"]}, listed["meta"]["total"]) == ({poison, cut}, 2)
 
 
 async def test_an_erased_contact_is_not_replayed(stack: LocalStack) -> None:
@@ -116,9 +116,9 @@ async def test_an_erased_contact_is_not_replayed(stack: LocalStack) -> None:
         await eventually(lambda: _is_known(client, "erased-one"), "the contact", every_s=0.2)
         assert (await client.delete("/v1/contacts/external_id:erased-one?timeout_ms=10000")).status_code in {202, 204}
         (record_id,) = await put(stack, (1_000_004, of("erased-one"), {}))
-        found = await seen(client, record_id)
-        assert cid("external_id:erased-one").encode() in bytes.fromhex(found["payload"]["hex"])
-        assert found["replay"]["code"] == "erased"
+        result = await seen(client, record_id)
+        assert cid("external_id:erased-one").encode() in bytes.fromhex(result["payload"]["hex"])
+        assert result["replay"]["code"] == "erased"
         assert (await client.post(f"/v1/quarantine/{record_id}/replay")).status_code == 409
 
 

@@ -36,9 +36,9 @@ async def send(client: httpx.AsyncClient, request: Request) -> None:
         request.target,
         answer.text,
     )
-    asked = request.headers.get("access-control-request-headers", "")
+    requested_headers = request.headers.get("access-control-request-headers", "")
     allowed = {name.strip().lower() for name in answer.headers.get("access-control-allow-headers", "").split(",")}
-    assert {name.strip().lower() for name in asked.split(",") if name} <= allowed
+    assert {name.strip().lower() for name in requested_headers.split(",") if name} <= allowed
 
 
 async def replay(url: str, requests: list[Request]) -> tuple[int, int]:
@@ -84,12 +84,12 @@ async def test_the_requests_of_an_sdk_come_to_the_same_again(
     sent_ms = replayed[path]
     assert isinstance(sent_ms, tuple), sent_ms
     head: Any = load(path)[0]
-    found: list[str] = []
+    items: list[str] = []
 
     with httpx.Client(base_url=stack.url, headers=SECRET, timeout=30, trust_env=False) as client:
 
         def right() -> bool:
-            found[:] = left(client, head, sent_ms)
-            return not found
+            items[:] = left(client, head, sent_ms)
+            return not items
 
-        assert await asyncio.to_thread(comes_true, right, 15), "\n".join(found)
+        assert await asyncio.to_thread(comes_true, right, 15), "\n".join(items)

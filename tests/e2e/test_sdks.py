@@ -36,8 +36,8 @@ async def out_of_sorts(url: str) -> AsyncIterator[tuple[str, list[int]]]:
         data = await request.read()
         if left and request.method == "POST":
             answered.append(left.pop(0))
-            said = {"error": {"code": "unavailable", "message": "try again"}}
-            return web.json_response(said, status=answered[-1], headers={"Retry-After": "1"})
+            body = {"error": {"code": "unavailable", "message": "try again"}}
+            return web.json_response(body, status=answered[-1], headers={"Retry-After": "1"})
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP}
         async with session.request(request.method, url + request.path_qs, data=data, headers=headers) as answer:
             answered.append(answer.status)
@@ -86,9 +86,9 @@ async def _run(*command: str, cwd: Path) -> str:
     process = await asyncio.create_subprocess_exec(
         *command, cwd=cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    said, _ = await asyncio.wait_for(process.communicate(), 150)
-    assert process.returncode == 0, said.decode()
-    return said.decode()
+    output, _ = await asyncio.wait_for(process.communicate(), 150)
+    assert process.returncode == 0, output.decode()
+    return output.decode()
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ async def check_all_arrive_once(stack: LocalStack, send: Callable[[str, str], An
     async with out_of_sorts(stack.url) as (host, answered):
         await send(host, user)
     assert set(answered) == {*REFUSALS, 200}, answered
-    found = await eventually(
+    result = await eventually(
         lambda: rows(
             stack,
             "SELECT type, count(), uniqExact(event_id), uniqExact(JSONExtractInt(properties, 'n')) "
@@ -117,9 +117,9 @@ async def check_all_arrive_once(stack: LocalStack, send: Callable[[str, str], An
             user=user,
         ),
         "all events",
-        meets=lambda found: [row[0] for row in found] == ["$identify", "Bought"] and found[1][1] >= COUNT,
+        meets=lambda result: [row[0] for row in result] == ["$identify", "Bought"] and result[1][1] >= COUNT,
     )
-    assert [tuple(row) for row in found] == [("$identify", 1, 1, 1), ("Bought", COUNT, COUNT, COUNT)]
+    assert [tuple(row) for row in result] == [("$identify", 1, 1, 1), ("Bought", COUNT, COUNT, COUNT)]
     async with stack.client() as client:
         for name in (f"external_id:{user}", f"email:{user}@example.com", f"anonymous_id:{user}-browser"):
             contact = (await client.get(f"/v1/contacts/{name}")).json()

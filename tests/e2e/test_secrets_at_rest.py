@@ -32,8 +32,8 @@ async def test_no_secret_lies_in_clear_and_no_file_is_open_to_others(tmp_path: P
         assert command(stack.settings, "down").returncode == 0
         files = [file for file in stack.settings.home.rglob("*") if file.is_file()]
         assert len(files) > 50
-        found = [(str(file), word) for file in files for word in words if word.encode() in file.read_bytes()]
-        assert found == []
+        items = [(str(file), word) for file in files for word in words if word.encode() in file.read_bytes()]
+        assert items == []
         assert stack.settings.home.stat().st_mode & 0o077 == 0
         ours = ("run", "logs", "state")
         opened = [f for f in files if f.relative_to(stack.settings.home).parts[0] in ours and f.stat().st_mode & 0o077]

@@ -28,8 +28,8 @@ async def shown(client: httpx.AsyncClient, segment: str) -> Any:
 
 
 async def members(client: httpx.AsyncClient, segment: str) -> set[str]:
-    found = (await client.get(f"/v1/segments/{segment}/contacts")).json()["data"]
-    return {one["external_id"] for one in found}
+    result = (await client.get(f"/v1/segments/{segment}/contacts")).json()["data"]
+    return {row["external_id"] for row in result}
 
 
 async def edit_as_a_newer_version(settings: Settings, segment: dict[str, Any]) -> None:
@@ -47,8 +47,8 @@ async def edit_as_a_newer_version(settings: Settings, segment: dict[str, Any]) -
         updated_ms=written_ms + 1,
     )
     key, value = control_state.encode("segment", record)
-    async with producer(settings) as one:
-        await one.send_and_wait(topics.name(topics.CONTROL, settings), value, key=key)
+    async with producer(settings) as sender:
+        await sender.send_and_wait(topics.name(topics.CONTROL, settings), value, key=key)
 
 
 async def quarantined(settings: Settings) -> int:
@@ -69,13 +69,13 @@ async def test_a_rule_that_cannot_be_read_is_disabled_with_its_reason_and_stops_
 
         before = await quarantined(stack.settings)
         await edit_as_a_newer_version(stack.settings, await shown(client, bad))
-        found = await eventually(
-            lambda: shown(client, bad), "disabled", meets=lambda found: found["status"] == "disabled"
+        result = await eventually(
+            lambda: shown(client, bad), "disabled", meets=lambda result: result["status"] == "disabled"
         )
-        assert (found["version"], found["rule"], found["contacts"]) == (2, NEWER, 1)
-        assert "near" in found["reason"], found["reason"]
-        in_list = {one["id"]: one for one in (await client.get("/v1/segments?limit=100")).json()["data"]}
-        assert in_list[bad]["reason"] == found["reason"]
+        assert (result["version"], result["rule"], result["contacts"]) == (2, NEWER, 1)
+        assert "near" in result["reason"], result["reason"]
+        in_list = {row["id"]: row for row in (await client.get("/v1/segments?limit=100")).json()["data"]}
+        assert in_list[bad]["reason"] == result["reason"]
         assert (in_list[good]["status"], "reason" in in_list[good]) == ("live", False)
 
         sent = await send(client, {"type": bought, "user_id": late})
@@ -84,7 +84,7 @@ async def test_a_rule_that_cannot_be_read_is_disabled_with_its_reason_and_stops_
         assert await members(client, bad) == {early}, "its members stay as they were"
         made = await defined(client, unique("made after it"), {"event": bought})
         await eventually(
-            lambda: members(client, made), "history is counted as ever", meets=lambda found: found == {early, late}
+            lambda: members(client, made), "history is counted as ever", meets=lambda result: result == {early, late}
         )
         refused = await client.post(f"/v1/segments/{bad}/explain?contact=external_id:{early}")
         assert 400 <= refused.status_code < 500, refused.text
@@ -93,10 +93,10 @@ async def test_a_rule_that_cannot_be_read_is_disabled_with_its_reason_and_stops_
         edit = await client.patch(f"/v1/segments/{bad}", json={"rule": {"event": bought}})
         assert edit.status_code == 200, edit.text
         mended = await eventually(
-            lambda: shown(client, bad), "live again", meets=lambda found: found["status"] == "live"
+            lambda: shown(client, bad), "live again", meets=lambda result: result["status"] == "live"
         )
         assert (mended["version"], "reason" in mended) == (3, False)
         # what came while it was disabled counts too
-        await eventually(lambda: members(client, bad), "everybody", meets=lambda found: found == {early, late})
+        await eventually(lambda: members(client, bad), "everybody", meets=lambda result: result == {early, late})
         for segment in (bad, good, made):
             assert (await client.delete(f"/v1/segments/{segment}")).status_code == 204

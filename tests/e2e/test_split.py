@@ -46,8 +46,8 @@ async def test_a_contact_comes_apart_by_its_evidence_and_stays_so_until_that_is_
         for name in (f"anonymous_id:{browser}", alone):
             assert (await known(client, name))["id"] == alone
             assert (await known(client, name, "/identity"))["contact_id"] == alone
-        told = await known(client, alone, "/identity")
-        assert [(m["from"], m["into"]) for m in told["merges"]] == [(alone, contact), (alone, alone)]
+        tied = await known(client, alone, "/identity")
+        assert [(m["from"], m["into"]) for m in tied["merges"]] == [(alone, contact), (alone, alone)]
         shown = {i["value"]: i["evidence"] for i in (await known(client, contact, "/identity"))["identifiers"]}
         assert not any(e["with"] for e in shown[user])
         resolved = await rows(
@@ -64,11 +64,11 @@ async def test_a_contact_comes_apart_by_its_evidence_and_stays_so_until_that_is_
             return await known(client, contact, "/identity")
 
         # an event that overtakes the news of the split is not passed on to the resolver
-        told = await eventually(
+        tied = await eventually(
             next_login, "the refusal", meets=lambda i: any(r["reason"] == "split" for r in i["refused"])
         )
         pair = {"a": {"type": "external_id", "value": user}, "b": {"type": "anonymous_id", "value": browser}}
-        assert [{name: one[name] for name in pair} for one in told["separated"]] == [pair]
+        assert [{name: item[name] for name in pair} for item in tied["separated"]] == [pair]
         assert (await known(client, alone))["id"] == alone, "a split lasts"
         lifted = await client.post(f"/v1/contacts/{contact}/split", json={"lift": [pair["b"]]})
         assert lifted.status_code in (200, 202), lifted.text
@@ -137,7 +137,7 @@ async def test_a_limit_of_the_workspace_refuses_with_its_reason_and_loses_no_eve
             await send(client, {"type": "two", "user_id": user, "email": f"{unique('e')}@a.b"})
             return (await known(client, first["contact_id"], "/identity"))["refused"]
 
-        found = await eventually(refusals, "the second address is refused")
-        assert found[0]["reason"] == "limit:email"
+        result = await eventually(refusals, "the second address is refused")
+        assert result[0]["reason"] == "limit:email"
         assert "two" in await events_of(client, first["contact_id"])
         await client.patch("/v1/workspaces/local", json={"limits": {"email": None}})

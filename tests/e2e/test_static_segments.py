@@ -27,8 +27,8 @@ async def change(client: httpx.AsyncClient, method: str, segment: str, *contacts
 
 
 async def members(client: httpx.AsyncClient, segment: str) -> set[str]:
-    found = (await client.get(f"/v1/segments/{segment}/contacts")).json()["data"]
-    return {one["external_id"] for one in found}
+    result = (await client.get(f"/v1/segments/{segment}/contacts")).json()["data"]
+    return {row["external_id"] for row in result}
 
 
 async def test_a_list_is_what_was_put_on_it(stack: LocalStack) -> None:
@@ -38,13 +38,13 @@ async def test_a_list_is_what_was_put_on_it(stack: LocalStack) -> None:
         segment = await made(client, kind="static")
         shown = (await client.get(f"/v1/segments/{segment}")).json()
         assert (shown["kind"], shown["rule"], shown["contacts"]) == ("static", None, 0)
-        said = await change(client, "POST", segment, ids[0], f"external_id:{b}", nobody, f"external_id:{a}")
-        assert said == {"id": segment, "contacts": 2, "unknown": [nobody]}
+        answer = await change(client, "POST", segment, ids[0], f"external_id:{b}", nobody, f"external_id:{a}")
+        assert answer == {"id": segment, "contacts": 2, "unknown": [nobody]}
         assert await members(client, segment) == {a, b}
         assert (await client.get(f"/v1/contacts/{ids[0]}")).json()["attributes"] == {}
-        assert [one["id"] for one in (await client.get(f"/v1/contacts/{ids[0]}/segments")).json()["data"]] == [segment]
-        told = (await client.post(f"/v1/segments/{segment}/explain?contact={ids[1]}")).json()
-        assert (told["member"], told["leaves"][0]["met"]) == (True, True)
+        assert [row["id"] for row in (await client.get(f"/v1/contacts/{ids[0]}/segments")).json()["data"]] == [segment]
+        body = (await client.post(f"/v1/segments/{segment}/explain?contact={ids[1]}")).json()
+        assert (body["member"], body["leaves"][0]["met"]) == (True, True)
         assert (await change(client, "DELETE", segment, ids[1]))["contacts"] == 1
         assert await members(client, segment) == {a}
         assert (await client.get(f"/v1/contacts/{nobody}")).status_code == 404, "nobody was made by it"
@@ -63,7 +63,7 @@ async def test_rules_refer_to_a_list_and_a_merge_brings_it_along(stack: LocalSta
         await client.post("/v1/contacts?timeout_ms=10000", json={"user_id": user, "attributes": {"plan": "pro"}})
         assert await members(client, both) == set()
         await send(client, {"type": "tied", "user_id": user, "anonymous_id": browser})
-        await eventually(lambda: members(client, both), "the merged contact", meets=lambda found: found == {user})
+        await eventually(lambda: members(client, both), "the merged contact", meets=lambda result: result == {user})
         assert await members(client, static) == {user}
         assert (await client.delete(f"/v1/segments/{static}")).status_code == 409, "another rule refers to it"
         assert (await client.delete(f"/v1/segments/{both}")).status_code == 204
@@ -76,19 +76,19 @@ async def test_rules_refer_to_a_list_and_a_merge_brings_it_along(stack: LocalSta
                 user=user,
             ),
             "its state is freed",
-            meets=lambda found: "$list" not in found[0][0],
+            meets=lambda result: "$list" not in result[0][0],
         )
 
 
 async def test_what_a_list_refuses(stack: LocalStack) -> None:
     user = unique("u")
     async with stack.client() as client:
-        known = await send(client, {"type": "seen", "user_id": user})
+        existing = await send(client, {"type": "seen", "user_id": user})
         ruled = await made(client, rule={"attribute": unique("nobody_has"), "op": "exists"})
         static = await made(client, kind="static")
         for segment, body, status, param in (
-            (ruled, {"contacts": [known["contact_id"]]}, 409, None),
-            ("seg_nowhere", {"contacts": [known["contact_id"]]}, 404, None),
+            (ruled, {"contacts": [existing["contact_id"]]}, 409, None),
+            ("seg_nowhere", {"contacts": [existing["contact_id"]]}, 404, None),
             (static, {"contacts": []}, 422, "contacts"),
             (static, {"contacts": ["x"]}, 422, "contacts[0]"),
             (static, {"contacts": ["external_id:1", 7]}, 422, "contacts[1]"),
@@ -98,8 +98,8 @@ async def test_what_a_list_refuses(stack: LocalStack) -> None:
             assert (answer.status_code, answer.json()["error"].get("param")) == (status, param), answer.text
         ruled_list: Any = {"kind": "static", "rule": {"identified": True}}
         wrongs: list[tuple[Any, str]] = [(ruled_list, "rule"), ({"kind": "x"}, "kind")]
-        for said, param in wrongs:
-            wrong = await client.post("/v1/segments", json={"name": "It", **said})
+        for refused_body, param in wrongs:
+            wrong = await client.post("/v1/segments", json={"name": "It", **refused_body})
             assert (wrong.status_code, wrong.json()["error"]["param"]) == (422, param)
         edit = await client.patch(f"/v1/segments/{static}", json={"rule": {"identified": True}})
         assert edit.status_code == 422

@@ -105,9 +105,9 @@ async def test_the_same_names_are_other_contacts_in_each_environment(stack: Loca
             (await t.post("/v1/events?sync=true&timeout_ms=10000", event, public=True)).json() for t in (ours, theirs)
         ]
         assert ids[0]["contact_id"] != ids[1]["contact_id"]
-        for tenant, told in zip((ours, theirs), ids, strict=True):
-            listed = (await tenant.get(f"/v1/contacts/{told['contact_id']}/events")).json()["data"]
-            assert [one["event_id"] for one in listed] == ["evt_same"]
+        for tenant, contact_id in zip((ours, theirs), ids, strict=True):
+            listed = (await tenant.get(f"/v1/contacts/{contact_id['contact_id']}/events")).json()["data"]
+            assert [row["event_id"] for row in listed] == ["evt_same"]
 
 
 async def test_a_public_key_sees_tasks_of_its_environment_only(stack: LocalStack) -> None:
@@ -119,7 +119,7 @@ async def test_a_public_key_sees_tasks_of_its_environment_only(stack: LocalStack
         async def shown(tenant: Tenant) -> Any:
             return (await client.get(f"/v1/tasks/{task}", headers=tenant.public)).json()
 
-        await eventually(lambda: shown(ours), "the task", meets=lambda found: found["status"] == "completed")
+        await eventually(lambda: shown(ours), "the task", meets=lambda result: result["status"] == "completed")
         assert (await shown(theirs))["events"] == []
         assert (await client.get(f"/v1/tasks/{task}", headers=theirs.secret)).json()["status"] == "completed"
 

@@ -28,19 +28,19 @@ ORDER = (
 )
 
 
-async def traced(client: httpx.AsyncClient, event_id: str, *wanted: str) -> Any:
+async def traced(client: httpx.AsyncClient, event_id: str, *steps: str) -> Any:
     """The trace when it has these steps."""
 
     async def asked() -> Any:
-        found = (await client.get(f"/v1/events/{event_id}/trace")).json()
-        return found if {*wanted} <= {one["step"] for one in found.get("steps", [])} else None
+        answer = (await client.get(f"/v1/events/{event_id}/trace")).json()
+        return answer if {*steps} <= {step["step"] for step in answer.get("steps", [])} else None
 
-    return await eventually(asked, f"a trace of {event_id} with {wanted}")
+    return await eventually(asked, f"a trace of {event_id} with {steps}")
 
 
 def step(trace: Any, name: str) -> Any:
-    [one] = [one for one in trace["steps"] if one["step"] == name]
-    return one
+    [step] = [step for step in trace["steps"] if step["step"] == name]
+    return step
 
 
 async def test_each_step_tells_its_time_place_and_reason(stack: LocalStack) -> None:
@@ -60,7 +60,7 @@ async def test_each_step_tells_its_time_place_and_reason(stack: LocalStack) -> N
         trace = await traced(client, encoded, *ORDER[:4], "changed", "stored", "delivered")
 
     assert (trace["event_id"], trace["type"], trace["contact_id"]) == (event_id, kind, sent["contact_id"])
-    names = [one["step"] for one in trace["steps"]]
+    names = [step["step"] for step in trace["steps"]]
     assert names == sorted(names, key=ORDER.index)
     assert step(trace, "request")["detail"]["source"] == "altacee"
     assert step(trace, "request")["detail"]["key_id"].startswith("key_")
@@ -68,20 +68,20 @@ async def test_each_step_tells_its_time_place_and_reason(stack: LocalStack) -> N
     assert times == sorted(times)
     assert times[0] > 0
     for name, topic in (("received", "events"), ("resolved", "resolved"), ("merged", "merges"), ("changed", "changes")):
-        place = next(one for one in trace["steps"] if one["step"] == name)["place"]
+        place = next(step for step in trace["steps"] if step["step"] == name)["place"]
         assert place["topic"] == topic
         assert place["offset"] >= 0
     resolved = step(trace, "resolved")["detail"]
-    pairs = [sorted(one["value"] for one in taught["identifiers"]) for taught in resolved["taught"]]
+    pairs = [sorted(identifier["value"] for identifier in taught["identifiers"]) for taught in resolved["taught"]]
     assert sorted((user, browser)) in pairs
     merged = step(trace, "merged")["detail"]
     assert merged["into"] == sent["contact_id"] != merged["from"]
     changed = step(trace, "changed")["detail"]
     assert (changed["segment_id"], changed["name"], changed["change"]) == (segment, "Buyers", "entered")
     assert changed["reason"]
-    delivered = [one["detail"] for one in trace["steps"] if one["step"] == "delivered"]
-    assert {one["webhook_id"] for one in delivered} == {webhook}
-    assert all(one["response_code"] == 200 for one in delivered)
+    delivered = [step["detail"] for step in trace["steps"] if step["step"] == "delivered"]
+    assert {delivery["webhook_id"] for delivery in delivered} == {webhook}
+    assert all(delivery["response_code"] == 200 for delivery in delivered)
 
 
 async def test_a_copy_is_a_step_of_the_event_that_it_repeats(stack: LocalStack) -> None:
@@ -121,9 +121,9 @@ async def test_an_erased_contacts_events_have_no_trace_and_stay_in_the_ledger(st
         events = [{"type": "seen", "user_id": user, "event_id": event_id}, {"type": "seen", "user_id": unique("u")}]
         await client.post("/v1/events/batch?sync=true&timeout_ms=10000", json=events, headers=key)
 
-        async def totals(**wanted: int) -> Any:
-            found = (await client.get("/v1/ledger", headers=key)).json()["totals"]
-            return found if found == {**dict.fromkeys(found, 0), **wanted} else None
+        async def totals(**expected: int) -> Any:
+            result = (await client.get("/v1/ledger", headers=key)).json()["totals"]
+            return result if result == {**dict.fromkeys(result, 0), **expected} else None
 
         await eventually(lambda: totals(accepted=2, stored=2), "both are stored")
         erased = await client.delete(f"/v1/contacts/external_id:{user}", headers=key)

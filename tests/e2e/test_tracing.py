@@ -50,8 +50,8 @@ async def test_a_sampled_request_is_followed_to_the_webhooks(stack: LocalStack, 
         def attempts() -> set[str]:
             return {span.id for span in collector.of(trace) if span.name == "POST"}
 
-        def is_whole(found: list[tuple[str, str]]) -> bool:
-            return {*found} >= WAY and len(asked()) == 2
+        def is_whole(rows: list[tuple[str, str]]) -> bool:
+            return {*rows} >= WAY and len(asked()) == 2
 
         def asked() -> list[Got]:
             """Other webhooks of the stack may be told of the event, too."""
@@ -70,9 +70,9 @@ async def test_a_sampled_request_is_followed_to_the_webhooks(stack: LocalStack, 
     assert stored.attributes["headwater.event_id"] == event["event_id"]
     assert {got.json["type"] for got in sent} == {kind, "segment.entered"}
     for got in sent:
-        found = parse(got.headers["traceparent"].encode())
-        assert found is not None
-        attempt = by_id[f"{found.span_id:016x}"]
+        parent = parse(got.headers["traceparent"].encode())
+        assert parent is not None
+        attempt = by_id[f"{parent.span_id:016x}"]
         assert (attempt.name, attempt.attributes["http.response.status_code"]) == ("POST", 200)
     assert user not in repr(spans)
     assert collector.of(unsampled) == []

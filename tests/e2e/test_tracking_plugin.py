@@ -82,13 +82,13 @@ def test_their_tests_say_what_arrived_and_what_was_refused(stack: LocalStack, tm
         ]
     done = run(tmp_path, HEADWATER_URL=stack.url, HEADWATER_KEY=keys[0], THEIR_KEY=keys[1])
     assert done.returncode == 1, done.stdout + done.stderr
-    told = done.stdout
-    assert "3 passed" in told, told
-    assert "2 failed" in told
-    assert "0 of 1 'order_completed' with {'total': 149} came" in told
-    assert '{"total":20}' in told
-    assert "1 refused:" in told
-    assert "refused /v1/events: user_id" in told
+    output = done.stdout
+    assert "3 passed" in output, output
+    assert "2 failed" in output
+    assert "0 of 1 'order_completed' with {'total': 149} came" in output
+    assert '{"total":20}' in output
+    assert "1 refused:" in output
+    assert "refused /v1/events: user_id" in output
 
 
 def test_without_a_test_environment_it_says_how_to_make_one(stack: LocalStack, tmp_path: Path) -> None:
@@ -115,12 +115,12 @@ async def test_conditions_are_those_of_a_rule(stack: LocalStack) -> None:
             return int((await client.get("/v1/test/good")).json()["total"])
 
         await eventually(total, "five events", 60, meets=lambda answer: answer >= 5)
-        found = await client.get("/v1/test/good", params={"where": '[{"property": "n", "op": "gte", "value": 3}]'})
-        assert sorted(one["properties"]["n"] for one in found.json()["data"]) == [3, 4]
-        found = await client.get(
+        response = await client.get("/v1/test/good", params={"where": '[{"property": "n", "op": "gte", "value": 3}]'})
+        assert sorted(row["properties"]["n"] for row in response.json()["data"]) == [3, 4]
+        response = await client.get(
             "/v1/test/good", params={"where": '[{"property": "deep.x", "op": "eq", "value": 1}]', "limit": "1"}
         )
-        assert (found.json()["total"], len(found.json()["data"])) == (2, 1)
+        assert (response.json()["total"], len(response.json()["data"])) == (2, 1)
         for where in ("x", "5", '[{"property": "n"}]', "[]x"):
             refused = await client.get("/v1/test/good", params={"where": where})
             assert (refused.status_code, refused.json()["error"]["param"].split("[")[0].split(".")[0]) == (422, "where")

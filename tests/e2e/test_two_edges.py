@@ -42,8 +42,8 @@ async def campaigns(stack: LocalStack, *names: str) -> None:
     await producer.start()
     try:
         for name in names:
-            one = Campaign(id=name, name=name, channel="email", status="sent", number=1, **home)
-            key, value = control_state.encode("campaign", one)
+            campaign = Campaign(id=name, name=name, channel="email", status="sent", number=1, **home)
+            key, value = control_state.encode("campaign", campaign)
             await producer.send_and_wait(topics.name(topics.CONTROL, stack.settings), value, key=key)
     finally:
         await producer.stop()
@@ -62,8 +62,8 @@ async def live(client: httpx.AsyncClient, rule: Any) -> str:
 
 
 async def members(client: httpx.AsyncClient, segment: str) -> list[str]:
-    found = (await client.get(f"/v1/segments/{segment}/contacts")).json()
-    return [one["id"] for one in found["data"]]
+    answer = (await client.get(f"/v1/segments/{segment}/contacts")).json()
+    return [row["id"] for row in answer["data"]]
 
 
 class Mix:
@@ -76,12 +76,12 @@ class Mix:
     async def send(self, client: httpx.AsyncClient, path: str, *events: dict[str, Any]) -> dict[str, Any]:
         answer = await client.post(path, json={"events": events} if "batch" in path else events[0])
         assert answer.status_code in (200, 202), answer.text
-        for one in events:
-            sender = one.get("user_id") or one["anonymous_id"]
-            self.first.setdefault((one["event_id"], one["type"], sender), one)
+        for event in events:
+            sender = event.get("user_id") or event["anonymous_id"]
+            self.first.setdefault((event["event_id"], event["type"], sender), event)
         self.sent += len(events)
-        found: dict[str, Any] = answer.json()
-        return found
+        body: dict[str, Any] = answer.json()
+        return body
 
     def orders(self, kind: str) -> list[tuple[str, int]]:
         return sorted((e["event_id"], e["properties"]["total"]) for (_, t, _), e in self.first.items() if t == kind)
@@ -103,22 +103,22 @@ async def test_rows_segments_webhooks_figures_and_tasks_count_the_same_events(
     def converted(campaign: str, value: int) -> dict[str, Any]:
         return {**said(0), "type": "conversion", "campaign_id": campaign, "properties": {"value": value}}
 
-    async with stack.client() as one, receiver() as endpoint:
+    async with stack.client() as first, receiver() as endpoint:
         await campaigns(stack, kept, lost)
-        hook = await one.post("/v1/webhooks", json={"url": endpoint.url("/hook"), "types": [order]})
+        hook = await first.post("/v1/webhooks", json={"url": endpoint.url("/hook"), "types": [order]})
         assert hook.status_code == 201, hook.text
         count = {"event": order, "count": {"op": "eq", "value": 4}}
         total = {"event": order, "sum": {"property": "total", "op": "eq", "value": 15}}
-        segments = {await live(one, rule): rule for rule in (count, total)}
+        segments = {await live(first, rule): rule for rule in (count, total)}
         async with second_edge(stack, tmp_path / "a") as two:
-            await mix.send(one, "/v1/events", said(1))
+            await mix.send(first, "/v1/events", said(1))
             await mix.send(two, "/v1/events", said(100))  # the same through another edge, with other content
-            clash = await mix.send(one, "/v1/events", said(7, user_id=ben))
+            clash = await mix.send(first, "/v1/events", said(7, user_id=ben))
             assert clash["warnings"] == ["event_id_conflict: another event has this event_id; both count"]
             await mix.send(two, "/v1/events/batch", said(2, event_id=other_id), said(100, event_id=other_id))
-            await mix.send(one, "/v1/events?sync=true", said(4, anonymous_id=browser, event_id=unique("tie")))
+            await mix.send(first, "/v1/events?sync=true", said(4, anonymous_id=browser, event_id=unique("tie")))
             await mix.send(two, "/v1/events", said(8, user_id=None, anonymous_id=browser))
-            await mix.send(one, "/v1/events", converted(kept, 5))
+            await mix.send(first, "/v1/events", converted(kept, 5))
             await mix.send(two, "/v1/events", converted(lost, 9))
         async with second_edge(stack, tmp_path / "b") as two:  # it remembers nothing
             os.kill(stack.pid("clickhouse-sink"), signal.SIGKILL)  # here: what follows must not be stored in time
@@ -132,39 +132,39 @@ async def test_rows_segments_webhooks_figures_and_tasks_count_the_same_events(
         sql = "SELECT event_id, JSONExtractInt(properties, 'total') FROM events_resolved WHERE type = {o:String}"
         assert sorted(await rows(stack, sql, o=order)) == mix.orders(order)
         assert sorted(mix.totals(order, ann, browser)) == [1, 2, 4, 8]
-        contact = (await one.get(f"/v1/contacts/external_id:{ann}")).json()["id"]
+        contact = (await first.get(f"/v1/contacts/external_id:{ann}")).json()["id"]
         for segment, rule in segments.items():
-            await eventually(lambda s=segment: _is(one, s, [contact]), "the segment has whom the rows say")  # type: ignore[misc]
-            await _agree(one, segment, rule, contact)
-        listed = (await one.get(f"/v1/contacts/{contact}/events")).json()
+            await eventually(lambda s=segment: _is(first, s, [contact]), "the segment has whom the rows say")  # type: ignore[misc]
+            await _agree(first, segment, rule, contact)
+        listed = (await first.get(f"/v1/contacts/{contact}/events")).json()
         assert listed["meta"]["total"] == 5, "four orders and a conversion"
 
-        wanted = Counter(mix.totals(order, ann, ben, browser))
-        await eventually(lambda: _has(endpoint, wanted.total()), "as many deliveries as events")
+        expected = Counter(mix.totals(order, ann, ben, browser))
+        await eventually(lambda: _has(endpoint, expected.total()), "as many deliveries as events")
         await asyncio.sleep(0.5)
-        assert Counter(got.json["data"]["properties"]["total"] for got in endpoint.got) == wanted, "and no more"
+        assert Counter(got.json["data"]["properties"]["total"] for got in endpoint.got) == expected, "and no more"
 
-        figures = [(await one.get(f"/v1/campaigns/{name}")).json()["stats"] for name in (kept, lost)]
+        figures = [(await first.get(f"/v1/campaigns/{name}")).json()["stats"] for name in (kept, lost)]
         assert [(f["conversion_events"], f["conversion_value"]) for f in figures] == [(1, 5.0), (0, 0.0)]
 
-        task = (await one.get(f"/v1/tasks/{late['task_id']}")).json()
+        task = (await first.get(f"/v1/tasks/{late['task_id']}")).json()
         assert task["status"] == "completed"
         assert task["events"] == [{"event_id": one_id, "disposition": "duplicate", "reason": "event_id_conflict"}]
 
 
-async def _is_stored(stack: LocalStack, order: str, one_id: str, wanted: int) -> bool:
+async def _is_stored(stack: LocalStack, order: str, one_id: str, expected: int) -> bool:
     events = "type = {o:String} OR type = 'conversion' AND event_id = {id:String}"
     both = " UNION ALL ".join(f"SELECT 1 FROM {table} FINAL WHERE {events}" for table in ("events", "duplicates"))
     sql = f"SELECT count() FROM ({both})"
-    return bool((await rows(stack, sql, o=order, id=one_id))[0][0] == wanted)
+    return bool((await rows(stack, sql, o=order, id=one_id))[0][0] == expected)
 
 
-async def _is(client: httpx.AsyncClient, segment: str, wanted: list[str]) -> bool:
-    return await members(client, segment) == wanted
+async def _is(client: httpx.AsyncClient, segment: str, expected: list[str]) -> bool:
+    return await members(client, segment) == expected
 
 
-async def _has(endpoint: WebhookReceiver, wanted: int) -> bool:
-    return len(endpoint.got) >= wanted
+async def _has(endpoint: WebhookReceiver, expected: int) -> bool:
+    return len(endpoint.got) >= expected
 
 
 async def _agree(client: httpx.AsyncClient, segment: str, rule: Any, contact: str) -> None:

@@ -36,14 +36,14 @@ async def test_altertables_own_sdk_works_unmodified(stack: LocalStack) -> None:
     answers = await asyncio.to_thread(calls)
     assert [a["ok"] for a in answers] == [True] * 3
     async with stack.client() as client:
-        found = await eventually(
+        result = await eventually(
             lambda: contact(client, f"anonymous_id:{browser}"),
             "the contact",
             meets=lambda c: c.get("attributes", {}).get("plan") == "premium" and c["email"],
         )
-        assert found["email"] == f"{user}@example.com"
+        assert result["email"] == f"{user}@example.com"
         await eventually(
-            lambda: contact(client, f"external_id:{renamed}"), "the alias", meets=lambda c: c.get("id") == found["id"]
+            lambda: contact(client, f"external_id:{renamed}"), "the alias", meets=lambda c: c.get("id") == result["id"]
         )
         task = await eventually(
             lambda: _json(client, f"/tasks/{answers[0]['task_id']}"),
@@ -132,9 +132,9 @@ async def test_the_newest_token_of_a_device_is_kept(stack: LocalStack) -> None:
             body = {"external_id": user, "device_id": "d1", "token": token, "os": "iOS 16.3"}
             answer = await client.post(f"/api/client/devices{SYNC}", json=body, headers=PUBLIC)
             assert answer.status_code == 204
-        found = await eventually(
+        result = await eventually(
             lambda: contact(client, f"external_id:{user}"),
             "the device",
             meets=lambda c: [d["token"] for d in c.get("devices", [])] == ["second"],
         )
-    assert [(d["device_id"], d["os"]) for d in found["devices"]] == [("d1", "iOS 16.3")]
+    assert [(d["device_id"], d["os"]) for d in result["devices"]] == [("d1", "iOS 16.3")]

@@ -77,7 +77,7 @@ async def test_what_an_endpoint_does_wrong_has_a_reason(stack: LocalStack) -> No
         results = {name: await tried(client, hook) for name, hook in hooks.items() if name != "hangs"}
         slow = [asyncio.create_task(tried(client, hooks["hangs"])) for _ in range(6)]
         late = [await task for task in slow]
-        told = (await client.get(f"/v1/webhooks/{hooks['gone']['id']}")).json()
+        webhook = (await client.get(f"/v1/webhooks/{hooks['gone']['id']}")).json()
     assert {name: result["reason"] for name, result in results.items()} == {
         "moved": "redirect",
         "nonsense": "connection",
@@ -91,7 +91,7 @@ async def test_what_an_endpoint_does_wrong_has_a_reason(stack: LocalStack) -> No
     assert {result["status"] for result in (*results.values(), *late)} == {"failed"}
     assert sorted(result["reason"] for result in late) == ["busy", "busy", *["timeout"] * 4]
     assert {result["error"] for result in late if result["reason"] == "timeout"} == {"no answer within 10 s"}
-    assert told["status"] == "enabled", "a test changes nothing"
+    assert webhook["status"] == "enabled", "a test changes nothing"
     assert [got.path for got in endpoint.got].count("/fine") == 0
 
 

@@ -27,8 +27,8 @@ async def make(client: httpx.AsyncClient, url: str, *types: str) -> Any:
 
 async def log_of(client: httpx.AsyncClient, webhook: Any, count: int, **query: Any) -> Any:
     async def listed() -> Any:
-        found = (await client.get(f"/v1/webhooks/{webhook['id']}/deliveries", params=query)).json()
-        return found if len(found["data"]) >= count else None
+        answer = (await client.get(f"/v1/webhooks/{webhook['id']}/deliveries", params=query)).json()
+        return answer if len(answer["data"]) >= count else None
 
     return await eventually(listed, f"{count} attempts in the log")
 
@@ -48,13 +48,13 @@ async def test_from_the_event_to_the_log_and_again(stack: LocalStack) -> None:
         assert (first["id"], first["event_id"]) == (endpoint.got[0].attempt_id, sent["event_id"])
         retry = f"/v1/webhooks/{webhook['id']}/deliveries/{first['id']}/retry"
         assert (await client.post(retry)).status_code == 202
-        found = await log_of(client, webhook, 2)
-        assert [(a["attempt"], a["status"]) for a in found["data"]] == [(2, "succeeded"), (1, "pending")]
-        assert found["meta"] == {"total": 2, "page": 1, "limit": 20}
+        result = await log_of(client, webhook, 2)
+        assert [(a["attempt"], a["status"]) for a in result["data"]] == [(2, "succeeded"), (1, "pending")]
+        assert result["meta"] == {"total": 2, "page": 1, "limit": 20}
         page = await log_of(client, webhook, 1, cursor="", limit=1)
         rest = await log_of(client, webhook, 1, cursor=page["next_cursor"], limit=1)
-        assert page["data"] + rest["data"] == found["data"]
-        shown = (await client.get(f"/v1/webhooks/{webhook['id']}/deliveries/{found['data'][0]['id']}")).json()
+        assert page["data"] + rest["data"] == result["data"]
+        shown = (await client.get(f"/v1/webhooks/{webhook['id']}/deliveries/{result['data'][0]['id']}")).json()
         got = endpoint.got[1]
         assert shown["request"]["body"].encode() == got.body
         assert shown["response"] == {"body": "thanks"}
@@ -63,7 +63,7 @@ async def test_from_the_event_to_the_log_and_again(stack: LocalStack) -> None:
     assert Verifier(webhook["secret"]).verify(got.body, got.headers) == got.json
     assert got.headers["altacee-signature"] == sign.altacee(webhook["secret"], got.body)
     assert got.json["data"]["contact_id"] == sent["contact_id"]
-    assert len({one.attempt_id for one in endpoint.got}) == 3
+    assert len({request.attempt_id for request in endpoint.got}) == 3
 
 
 async def test_what_failed_is_tried_again_by_a_filter(stack: LocalStack) -> None:
@@ -76,8 +76,8 @@ async def test_what_failed_is_tried_again_by_a_filter(stack: LocalStack) -> None
     async with receiver(decide) as endpoint, stack.client() as client:
         webhook = await make(client, endpoint.url("/hook"), kind, other)
         path = f"/v1/webhooks/{webhook['id']}/deliveries/retry"
-        for n, one in enumerate([kind, kind, other]):
-            await client.post("/v1/events", json={"type": one, "user_id": unique(f"u{n}")})
+        for n, kind_sent in enumerate([kind, kind, other]):
+            await client.post("/v1/events", json={"type": kind_sent, "user_id": unique(f"u{n}")})
         await log_of(client, webhook, 3)
         is_open.append(True)
         none = await client.post(path, json={"filter": {}})
@@ -86,9 +86,9 @@ async def test_what_failed_is_tried_again_by_a_filter(stack: LocalStack) -> None
         assert past.json()["retried"] == 0
         done = await client.post(path, json={"filter": {"status": "pending", "type": kind}})
         assert (done.status_code, done.json()) == (202, {"webhook_id": webhook["id"], "retried": 2, "more": False})
-        found = await log_of(client, webhook, 5)
-        good = [one for one in found["data"] if one["status"] == "succeeded"]
-        assert [(one["type"], one["attempt"]) for one in good] == [(kind, 2), (kind, 2)]
+        result = await log_of(client, webhook, 5)
+        good = [row for row in result["data"] if row["status"] == "succeeded"]
+        assert [(row["type"], row["attempt"]) for row in good] == [(kind, 2), (kind, 2)]
         for wrong in ({}, {"filter": {"types": "x"}}, {"filter": {"status": "odd"}}, {"filter": {"since": "soon"}}):
             assert (await client.post(path, json=wrong)).status_code == 422, wrong
         assert (await client.post("/v1/webhooks/whk_x/deliveries/retry", json={"filter": {}})).status_code == 404
@@ -105,7 +105,7 @@ async def test_contacts_and_segments(stack: LocalStack) -> None:
             return [g.json for g in endpoint.got if contact in g.body.decode()]
 
         async def told(contact: str, *types: str) -> bool:
-            return set(types) <= {one["type"] for one in mine(contact)}
+            return set(types) <= {row["type"] for row in mine(contact)}
 
         anonymous = await client.post("/v1/events?sync=true", json={"type": kind, "anonymous_id": browser})
         loser = anonymous.json()["contact_id"]
@@ -114,13 +114,13 @@ async def test_contacts_and_segments(stack: LocalStack) -> None:
         winner = (await client.post("/v1/events?sync=true", json=both)).json()["contact_id"]
         await eventually(lambda: told(loser, "contact.merged"), "the merge")
         await eventually(lambda: told(winner, "contact.created", "segment.entered"), "the winner enters")
-        (merge,) = [one for one in mine(loser) if one["type"] == "contact.merged"]
+        (merge,) = [row for row in mine(loser) if row["type"] == "contact.merged"]
         assert merge["data"] == {
             "contact_id": winner,
             "merged_contact_id": loser,
             "event_id": merge["data"]["event_id"],
         }
-        (entered,) = [one for one in mine(winner) if one["type"] == "segment.entered"]
+        (entered,) = [row for row in mine(winner) if row["type"] == "segment.entered"]
         assert entered["data"]["segment_id"] == segment
         assert (await client.delete(f"/v1/webhooks/{webhook['id']}")).status_code == 204
 
@@ -138,11 +138,11 @@ async def test_a_secret_is_rotated_and_never_shown_again(stack: LocalStack) -> N
             assert Verifier(secret).verify(got.body, got.headers)
         assert got.headers["altacee-signature"] == sign.altacee(rotated["secret"], got.body)
         assert got.headers["altacee-signature-previous"] == sign.altacee(webhook["secret"], got.body)
-        one = (await client.get(f"/v1/webhooks/{webhook['id']}")).json()
-        assert one == {**{k: rotated[k] for k in rotated if k != "secret"}, "reason": None}
+        body = (await client.get(f"/v1/webhooks/{webhook['id']}")).json()
+        assert body == {**{k: rotated[k] for k in rotated if k != "secret"}, "reason": None}
         # Other tests share the stack: its webhooks fill more than one page of the default size.
         listed = await client.get("/v1/webhooks?limit=100")
-        assert one in listed.json()["data"]
+        assert body in listed.json()["data"]
         shown = (
             listed.text + (await client.get(f"/v1/webhooks/{webhook['id']}/deliveries")).text + stack.log_tails(10**6)
         )
@@ -198,8 +198,8 @@ async def test_who_may_and_what_is_not_there(stack: LocalStack) -> None:
                 assert (await client.request(method, path, json=json)).status_code == 404, path
         wrong = await client.post("/v1/webhooks", json={**body, "types": ["a*"]})
         assert (wrong.status_code, wrong.json()["error"]["param"]) == (422, "types[0]")
-        one = await make(client, "http://127.0.0.1:9/", unique("t"))
+        sample = await make(client, "http://127.0.0.1:9/", unique("t"))
         for unknown in (dlv, "x"):
-            lost = await client.post(f"/v1/webhooks/{one['id']}/deliveries/{unknown}/retry")
+            lost = await client.post(f"/v1/webhooks/{sample['id']}/deliveries/{unknown}/retry")
             assert lost.status_code == 404
-            assert (await client.get(f"/v1/webhooks/{one['id']}/deliveries/{unknown}")).status_code == 404
+            assert (await client.get(f"/v1/webhooks/{sample['id']}/deliveries/{unknown}")).status_code == 404

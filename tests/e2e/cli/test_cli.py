@@ -51,13 +51,15 @@ def lines(text: str) -> list[dict[str, Any]]:
 def examples_of(command: Any, path: str) -> list[str]:
     """Those in the help of a command and of all below it."""
     below = [
-        one for name, sub in getattr(command, "commands", {}).items() for one in examples_of(sub, f"{path} {name}")
+        example
+        for name, sub in getattr(command, "commands", {}).items()
+        for example in examples_of(sub, f"{path} {name}")
     ]
-    told = [line.strip() for line in (command.epilog or "").splitlines()]
-    own = [line.removeprefix("$ ") for line in told if line.startswith("$ ")]
+    shown = [line.strip() for line in (command.epilog or "").splitlines()]
+    own = [line.removeprefix("$ ") for line in shown if line.startswith("$ ")]
     if not hasattr(command, "commands"):
         assert own, f"{path}: the help has no example"
-        assert all(path in one for one in own), own
+        assert all(path in example for example in own), own
     return own + below
 
 
@@ -109,8 +111,8 @@ def named(stack: LocalStack) -> None:
     """Whom the examples name: a contact, and a segment."""
     rule = {"event": "order_completed", "count": {"op": "gte", "value": 3}, "within": "30d"}
     body = {"name": "Regulars", "rule": rule}
-    known = httpx.get(f"{stack.url}/v1/segments?limit=100", headers=SECRET, trust_env=False).json()["data"]
-    if "Regulars" not in {one["name"] for one in known}:
+    segments = httpx.get(f"{stack.url}/v1/segments?limit=100", headers=SECRET, trust_env=False).json()["data"]
+    if "Regulars" not in {segment["name"] for segment in segments}:
         httpx.post(f"{stack.url}/v1/segments", json=body, headers=SECRET, trust_env=False).raise_for_status()
     done = headwater(stack, "send", "seen", "--user-id", "u1", "--sync")
     assert done.returncode == 0, done.stderr
@@ -130,7 +132,7 @@ def _s3(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.usefixtures("named", "_s3")
-@pytest.mark.parametrize("example", [one for one in EXAMPLES if one != "headwater down"])
+@pytest.mark.parametrize("example", [example for example in EXAMPLES if example != "headwater down"])
 def test_an_example_of_the_help_works(stack: LocalStack, example: str, tmp_path: Path) -> None:
     made = lines(headwater(stack, "keys", "create", "for an example", "--scope", "contacts:read", "--json").stdout)[0]
     files(tmp_path)

@@ -54,9 +54,9 @@ def test_a_segment_and_its_events_come_out_whole(stack: LocalStack, sent: str, t
 def test_everything_of_one_person(stack: LocalStack, sent: str) -> None:
     done = headwater(stack, "export", "person", f"external_id:{sent}-3")
     assert done.returncode == 0, done.stderr
-    found = lines(done.stdout)
-    assert [one["kind"] for one in found] == ["contact", "identity", "segment", "event", "event"]
-    assert {one["event_id"] for one in found if one["kind"] == "event"} == {f"{sent}-3", f"{sent}-{3 + PEOPLE}"}
+    rows = lines(done.stdout)
+    assert [row["kind"] for row in rows] == ["contact", "identity", "segment", "event", "event"]
+    assert {row["event_id"] for row in rows if row["kind"] == "event"} == {f"{sent}-3", f"{sent}-{3 + PEOPLE}"}
 
 
 def test_what_is_not_there_leaves_no_file(stack: LocalStack, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def listening(stack: LocalStack, to: str, *words: str) -> "Iterator[subprocess.P
 
 def hooks(stack: LocalStack) -> list[str]:
     answer = httpx.get(f"{stack.url}/v1/webhooks?limit=100", headers=SECRET, trust_env=False)
-    return [one["url"] for one in answer.json()["data"] if "/headwater-listen/" in one["url"]]
+    return [row["url"] for row in answer.json()["data"] if "/headwater-listen/" in row["url"]]
 
 
 def send(stack: LocalStack, kind: str) -> None:

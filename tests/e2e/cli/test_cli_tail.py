@@ -33,7 +33,7 @@ def _watch(stack: LocalStack, process: "subprocess.Popen[bytes]", kind: str) -> 
     """Send until an event and an entry were seen: whether the program listens yet cannot be told."""
     assert process.stdout is not None
     os.set_blocking(process.stdout.fileno(), False)
-    told, seen = b"", list[dict[str, Any]]()
+    received, seen = b"", list[dict[str, Any]]()
     deadline = time.monotonic() + 90
     while {"event", "entered"} - {row["kind"] for row in seen}:
         assert time.monotonic() < deadline, seen
@@ -42,8 +42,8 @@ def _watch(stack: LocalStack, process: "subprocess.Popen[bytes]", kind: str) -> 
         post(stack, "/v1/events", {"type": f"other_{kind}", "user_id": who})
         time.sleep(0.5)
         with contextlib.suppress(BlockingIOError):
-            told += os.read(process.stdout.fileno(), 1 << 20)
-        seen = [json.loads(line) for line in told.split(b"\n")[:-1]]
+            received += os.read(process.stdout.fileno(), 1 << 20)
+        seen = [json.loads(line) for line in received.split(b"\n")[:-1]]
     return seen
 
 
