@@ -11,8 +11,13 @@ from tests.support.sink_pipeline import change
 
 
 def contact(*identifiers: str, version: int = 1, into: str = "", updated_ms: int = NOW_MS, **profile: Any) -> Change:
-    said = {"identifiers": [ident(i) for i in identifiers], "created_ms": NOW_MS, "updated_ms": updated_ms, **profile}
-    return change(cid(identifiers[0]), "profile", version, profile=orjson.dumps(said), merged_into=into)
+    profile_fields = {
+        "identifiers": [ident(i) for i in identifiers],
+        "created_ms": NOW_MS,
+        "updated_ms": updated_ms,
+        **profile,
+    }
+    return change(cid(identifiers[0]), "profile", version, profile=orjson.dumps(profile_fields), merged_into=into)
 
 
 def merge(loser: str, winner: str, version: int = 1) -> Merge:

@@ -76,7 +76,7 @@ class RuntimeWorker:
     def opened(self) -> list[list[int]]:
         """Its partitions after each rebalance, over all its starts."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
-        return [orjson.loads(found[1]) for line in lines if (found := _OPEN.search(line))]
+        return [orjson.loads(match[1]) for line in lines if (match := _OPEN.search(line))]
 
     @property
     def tail(self) -> str:
@@ -238,15 +238,15 @@ class RuntimeCluster:
 
     async def all_committed(self) -> None:
         """Everything that was sent is finished and committed."""
-        wanted: dict[tuple[str, int], int] = {}
+        expected: dict[tuple[str, int], int] = {}
         for topic, partition, offset, _ in self.sent:
-            wanted[topic, partition] = max(offset + 1, wanted.get((topic, partition), 0))
+            expected[topic, partition] = max(offset + 1, expected.get((topic, partition), 0))
 
         async def done() -> bool:
             committed = await self.committed()
-            return all(committed.get(place, 0) >= offset for place, offset in wanted.items())
+            return all(committed.get(place, 0) >= offset for place, offset in expected.items())
 
-        await eventually(done, f"commits of {wanted}")
+        await eventually(done, f"commits of {expected}")
 
 
 @asynccontextmanager

@@ -24,7 +24,7 @@ async def test_the_same_rows_and_places_are_in_the_new_tables(settings: Settings
     newer = settings.model_copy(update={"clickhouse_database": f"{settings.clickhouse_database}_new"})
     member = change("cnt_1", "membership", 1, segment_id="s", member=True, segment_version=1, reason="e", event_id="")
     await migrate(settings)
-    writer, said = Writer(settings), list[str]()
+    writer, texts = Writer(settings), list[str]()
     await writer.start()
     for table in (EVENTS, MEMBERSHIP_CHANGES):
         await writer.prepare(table)
@@ -35,17 +35,17 @@ async def test_the_same_rows_and_places_are_in_the_new_tables(settings: Settings
     async with await writing(newer) as client:
         await migrate(newer)
         with pytest.raises(CannotStart, match="no tables in nowhere"):
-            await attach(client, "nowhere", said.append)
-        await attach(client, settings.clickhouse_database, said.append)
+            await attach(client, "nowhere", texts.append)
+        await attach(client, settings.clickhouse_database, texts.append)
         for name in await tables_of(client):
             both = [f"SELECT * FROM {of.clickhouse_database}.{name} ORDER BY ALL" for of in (settings, newer)]
             before, after = [(await client.query(sql)).result_rows for sql in both]
             assert before == after
-        assert re.fullmatch(r"6 rows of \d\d tables are adopted: start the sink", said[0]), (
+        assert re.fullmatch(r"6 rows of \d\d tables are adopted: start the sink", texts[0]), (
             "memberships twice, by views"
         )
         with pytest.raises(CannotStart, match="is not empty"):
-            await attach(client, settings.clickhouse_database, said.append)
+            await attach(client, settings.clickhouse_database, texts.append)
     reader = Writer(newer)
     await reader.start()
     assert await reader.last_places("events", "resolved", dict.fromkeys(range(3), 0)) == dict.fromkeys(range(3), (7, 0))

@@ -81,9 +81,9 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
 @pytest.mark.parametrize("name", EXAMPLES)
 async def test_an_example_answers_its_question(api: ReadPipeline, name: str) -> None:
     sql = EXAMPLES[name].replace("headwater.", f"{api.settings.clickhouse_database}.")
-    asked = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "campaign": "cmp_1", "segment": "seg_1"}
-    found = await api.rows(sql, **asked, then=when(0))
-    assert [tuple(v.replace(tzinfo=UTC) if isinstance(v, datetime) else v for v in row) for row in found] == EXPECTED[
+    query = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "campaign": "cmp_1", "segment": "seg_1"}
+    rows = await api.rows(sql, **query, then=when(0))
+    assert [tuple(v.replace(tzinfo=UTC) if isinstance(v, datetime) else v for v in row) for row in rows] == EXPECTED[
         name
     ]
 

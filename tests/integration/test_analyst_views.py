@@ -52,13 +52,13 @@ def mail(who: str, kind: str, message: str, variant: str, **properties: Any) -> 
     return did(who, f"message.{kind}", at(3, 1), **more)
 
 
-def stay(who: str, when: int, known: int, *, is_member: bool, segment: str = "seg_1") -> Change:
-    return {**member(who, segment, known * 1024, is_member=is_member), "at_ms": when}
+def stay(who: str, when: int, known_at: int, *, is_member: bool, segment: str = "seg_1") -> Change:
+    return {**member(who, segment, known_at * 1024, is_member=is_member), "at_ms": when}
 
 
 def consents(who: str, name: str, when: int, value: str) -> Change:
-    said = f'{{"consent": "{name}", "value": {value}, "key": "{when}"}}'.encode()
-    return {**change(cid(who), "consent", 0, event_id=f"evt_{when}", profile=said), "at_ms": when}
+    payload = f'{{"consent": "{name}", "value": {value}, "key": "{when}"}}'.encode()
+    return {**change(cid(who), "consent", 0, event_id=f"evt_{when}", profile=payload), "at_ms": when}
 
 
 EVENTS_SENT = [
@@ -105,12 +105,12 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
         no: dict[str, Any] = {"consents": {"email_marketing": False, "sms": True}}
         await api.store(CONTACTS, contact(ANN, email="ann@x.io", **yes), contact(BEN, email="ben@x.io", **no))
         await api.store(CONTACTS, contact(CAT), contact(GUEST, into=A, **yes))
-        told = (
+        statements = (
             consents(GUEST, "email_marketing", at(1, 5), "false"),
             consents(ANN, "email_marketing", at(2, 5), "true"),
             consents(BEN, "email_marketing", at(2, 6), "false"),
         )
-        await api.store(CONSENT_CHANGES, *told)
+        await api.store(CONSENT_CHANGES, *statements)
         await api.store(MEMBERSHIP_CHANGES, *MEMBERSHIPS)
         await keep_names(api._client, state)
         del state.segments[WORKSPACE, ENVIRONMENT]["seg_gone"]
@@ -152,9 +152,9 @@ def aware(value: Any) -> Any:
 @pytest.mark.parametrize("name", QUESTIONS)
 async def test_a_question_has_its_answer(api: ReadPipeline, name: str) -> None:
     sql = QUESTIONS[name].replace("headwater.", f"{api.settings.clickhouse_database}.")
-    asked = {**HOME, "campaign": "cmp_1", "segment": "seg_1", "tz": "Europe/Berlin"}
+    query = {**HOME, "campaign": "cmp_1", "segment": "seg_1", "tz": "Europe/Berlin"}
     times = {"from": moment(3, 1), "to": moment(3, 7), "then": moment(2, 28)}
-    rows = await api.rows(sql, **asked, **{k: v.replace(tzinfo=None) for k, v in times.items()})
+    rows = await api.rows(sql, **query, **{k: v.replace(tzinfo=None) for k, v in times.items()})
     assert [tuple(map(aware, row)) for row in rows] == ANSWERS[name]
 
 
@@ -174,10 +174,10 @@ async def test_views_know_of_merges_deletions_and_what_was_known_when(api: ReadP
         "SELECT entered_at, entered_known_at, left_at, left_known_at FROM membership_history"
         " WHERE segment_id = 'seg_1' AND contact_id = {who:String} ORDER BY entered_at"
     )
-    known = [moment(3, 9).replace(microsecond=1000 * n) for n in range(4)]
+    moments = [moment(3, 9).replace(microsecond=1000 * n) for n in range(4)]
     assert [tuple(map(aware, row)) for row in await api.rows(stays, who=A)] == [
-        (moment(3, 2), known[0], moment(3, 4, 12), known[2]),
-        (moment(3, 6), known[3], None, None),
+        (moment(3, 2), moments[0], moment(3, 4, 12), moments[2]),
+        (moment(3, 6), moments[3], None, None),
     ]
     allowed = "SELECT contact_id, consent, given, said_at FROM consents_current ORDER BY said_at"
     assert [tuple(map(aware, row)) for row in await api.rows(allowed)] == [
@@ -197,5 +197,5 @@ async def test_every_table_and_column_says_what_it_holds(api: ReadPipeline) -> N
 
 def test_the_view_of_messages_knows_the_machines_that_figures_know() -> None:
     """The file of `campaign_messages` has the list of machines as it is."""
-    newest = [one.text for one in migrations() if "VIEW {database}.campaign_messages" in one.text][-1]
+    newest = [migration.text for migration in migrations() if "VIEW {database}.campaign_messages" in migration.text][-1]
     assert IS_MACHINE in newest

@@ -32,8 +32,8 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStorage]
 async def test_the_same_rows_come_back(settings: Settings, storage: ObjectStorage) -> None:
     newer = settings.model_copy(update={"clickhouse_database": f"{settings.clickhouse_database}_new"})
     member = change("cnt_1", "membership", 1, segment_id="s", member=True, segment_version=1, reason="e", event_id="")
-    for one in (settings, newer):
-        await migrate(one)
+    for configured in (settings, newer):
+        await migrate(configured)
     writer = Writer(settings)
     await writer.start()
     for table in (EVENTS, MEMBERSHIP_CHANGES):
@@ -66,22 +66,22 @@ async def test_what_s3_refuses_is_told_without_secrets(
     for name, value in storage.variables().items():
         monkeypatch.setenv(name, value)
     storage.put("taken/1/other", b"")
-    said: list[str] = []
+    texts: list[str] = []
     with pytest.raises(CannotStart, match="taken/1 is not empty") as taken:
-        await backup(settings, f"s3://{BUCKET}/taken/1", said.append)
+        await backup(settings, f"s3://{BUCKET}/taken/1", texts.append)
     with pytest.raises(CannotStart, match="unfinished") as unfinished:
-        await restore(settings, f"s3://{BUCKET}/taken/1", said.append)
+        await restore(settings, f"s3://{BUCKET}/taken/1", texts.append)
     with pytest.raises(CannotStart, match="NoSuchBucket") as missing:
-        await backup(settings, "s3://no-bucket-of-this-name/1", said.append)
+        await backup(settings, "s3://no-bucket-of-this-name/1", texts.append)
     with pytest.raises(CannotStart, match="NoSuchBucket"):
-        await restore(settings, "s3://no-bucket-of-this-name/1", said.append)
+        await restore(settings, "s3://no-bucket-of-this-name/1", texts.append)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(CannotStart, match=f"s3://{BUCKET}/1") as silent:
-        await backup(settings, f"s3://{BUCKET}/1", said.append)
+        await backup(settings, f"s3://{BUCKET}/1", texts.append)
     for refused in (taken, unfinished, missing, silent):
         assert KEY not in str(refused.value)
         assert SECRET not in str(refused.value)
-    assert not said
+    assert not texts
     assert not list(settings.home.glob("backup-*")), "what was on its way is gone"
 
 

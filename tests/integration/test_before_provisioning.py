@@ -44,10 +44,10 @@ async def topics_of(settings: Settings) -> set[str]:
 
 async def tables_of(settings: Settings) -> list[str]:
     async with await connected(settings) as client:
-        found = await client.query(
+        rows = await client.query(
             "SELECT name FROM system.tables WHERE database = {d:String}", {"d": settings.clickhouse_database}
         )
-    return [name for (name,) in found.result_rows]
+    return [name for (name,) in rows.result_rows]
 
 
 def start(settings: Settings, module: tuple[str, ...], folder: Path) -> "subprocess.Popen[bytes]":
@@ -70,7 +70,7 @@ async def test_all_processes_wait_for_it(settings: Settings, tmp_path: Path) -> 
 
     try:
         await asyncio.sleep(BEFORE_S)
-        assert {name: one.poll() for name, one in running.items()} == dict.fromkeys(running), logs()
+        assert {name: process.poll() for name, process in running.items()} == dict.fromkeys(running), logs()
         assert ready() == set(), logs()
         assert await topics_of(settings) == set()
         assert await tables_of(settings) == []
@@ -80,18 +80,18 @@ async def test_all_processes_wait_for_it(settings: Settings, tmp_path: Path) -> 
     except BaseException as error:
         raise AssertionError(f"ready: {ready()}\n{logs()}") from error
     finally:
-        for one in running.values():
-            one.terminate()
-        for one in running.values():
-            one.wait(20)
+        for process in running.values():
+            process.terminate()
+        for process in running.values():
+            process.wait(20)
 
 
 async def test_a_plan_names_everything_and_does_nothing(settings: Settings) -> None:
-    said = await plan(settings)
+    planned = await plan(settings)
     for topic in topics.catalogue(settings):
-        assert any(line.startswith(f"topic {topic.name}: ") for line in said), topic.name
+        assert any(line.startswith(f"topic {topic.name}: ") for line in planned), topic.name
     for migration in migrations():
-        assert f"tables {migration.name}:" in said
+        assert f"tables {migration.name}:" in planned
     assert await topics_of(settings) == set()
     assert await tables_of(settings) == []
     await provision(settings)

@@ -37,12 +37,12 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
 async def test_a_series_in_a_zone_puts_each_message_where_the_calendar_there_has_it(
     api: ReadPipeline, interval: str, zone: str
 ) -> None:
-    found = await api.get("/v1/campaigns/cmp_r1/timeseries", interval=interval, tz=zone)
-    assert (found["interval"], found["tz"]) == (interval, zone)
+    answer = await api.get("/v1/campaigns/cmp_r1/timeseries", interval=interval, tz=zone)
+    assert (answer["interval"], answer["tz"]) == (interval, zone)
     facts = oracle.facts_of(generated(1)[0], {m["loser"]: m["winner"] for m in generated(1)[1]}, NOW_MS * 2)
-    wanted = Counter(_begin(ms, interval, zone) for ms in oracle.firsts(facts, "cmp_r1")["sent"].values())
-    assert {p["at"]: p["sent"] for p in found["data"] if p["sent"]} == wanted
-    assert [p["at"] for p in found["data"]] == sorted({p["at"] for p in found["data"]})
+    expected = Counter(_begin(ms, interval, zone) for ms in oracle.firsts(facts, "cmp_r1")["sent"].values())
+    assert {p["at"]: p["sent"] for p in answer["data"] if p["sent"]} == expected
+    assert [p["at"] for p in answer["data"]] == sorted({p["at"] for p in answer["data"]})
 
 
 def _begin(ms: int, interval: str, zone: str) -> str:
@@ -57,9 +57,9 @@ def _begin(ms: int, interval: str, zone: str) -> str:
 @pytest.mark.parametrize("home", RANDOM)
 async def test_the_view_of_messages_counts_as_the_api_does(api: ReadPipeline, home: str) -> None:
     stats = (await api.get(f"/v1/campaigns/{home}"))["stats"]
-    told = ", ".join(f"count({kind}_at)" for kind in oracle.KINDS)
+    columns = ", ".join(f"count({kind}_at)" for kind in oracle.KINDS)
     sql = (
-        f"SELECT {told}, countIf(machine_opened), countIf(machine_clicked), sumMapIf(map(bounce_class, 1),"
+        f"SELECT {columns}, countIf(machine_opened), countIf(machine_clicked), sumMapIf(map(bounce_class, 1),"
         " bounced_at IS NOT NULL) FROM campaign_messages WHERE campaign_id = {home:String}"
     )
     ((*counts, bounces),) = await api.rows(sql, home=home)

@@ -67,28 +67,28 @@ def generated(seed: int) -> tuple[list[Event], list[Merge]]:
         goal = kind in ("order_completed", "signed_up")
         home = "" if goal and rng.random() < 0.8 else rng.choice([*RANDOM, "cmp_of_nobody"])
         message = f"m{rng.randrange(60)}" if rng.random() < 0.6 and not goal else ""
-        said: dict[str, Any] = {name: rng.choice([10, 2.5, "7.25", None]) for name in ("total", "value")}
+        properties: dict[str, Any] = {name: rng.choice([10, 2.5, "7.25", None]) for name in ("total", "value")}
         if kind in ("message.opened", "message.clicked"):
-            said["user_agent"] = rng.choice(oracle.MACHINE_AGENTS + oracle.PERSON_AGENTS)
-            said["machine_open"] = rng.random() < 0.1
+            properties["user_agent"] = rng.choice(oracle.MACHINE_AGENTS + oracle.PERSON_AGENTS)
+            properties["machine_open"] = rng.random() < 0.1
         if kind == "message.bounced":
-            said["bounce_class"] = rng.choice(["hard", "Soft", "block"])
+            properties["bounce_class"] = rng.choice(["hard", "Soft", "block"])
         received = NOW_MS + rng.randrange(80 * HOUR)
         who = (rng.choice(people),) if rng.random() < 0.95 else ()
-        one = event(
+        made_event = event(
             *who,
             event_id=f"evt_{seed}_{n}",
             type=kind,
             campaign_id=home,
             message_id=message,
-            properties=said,
+            properties=properties,
             timestamp_ms=received - rng.choice([0, 0, rng.randrange(30 * HOUR)]),
             received_ms=received,
             variant=rng.choice(["", "a", "b"]) if message == "" else "ab"[int(message[1:]) % 2],
         )
-        events.append(one)
+        events.append(made_event)
         if rng.random() < 0.3:
-            events.append({**one, "received_ms": received + rng.randrange(1, 20 * HOUR)})
+            events.append({**made_event, "received_ms": received + rng.randrange(1, 20 * HOUR)})
     return events, merges
 
 
@@ -122,8 +122,8 @@ def told() -> Iterator[Event]:
         yield fact("message.sent", who, message, id=f"s{n}", variant=variant, timestamp_ms=NOW_MS + n)
     for n in range(2):
         yield fact("message.delivered", f"email:t{n}@x.io", f"msg{n}", id=f"d{n}", timestamp_ms=NOW_MS + HOUR)
-    said = {"user_agent": "Mozilla/5.0"}
-    yield fact("message.opened", "email:t0@x.io", "msg0", id="o0", properties=said, timestamp_ms=NOW_MS + HOUR)
+    properties = {"user_agent": "Mozilla/5.0"}
+    yield fact("message.opened", "email:t0@x.io", "msg0", id="o0", properties=properties, timestamp_ms=NOW_MS + HOUR)
     yield fact("message.opened", "email:t1@x.io", "msg1", id="o1", timestamp_ms=NOW_MS + 2 * HOUR)
     bounce = {"bounce_class": "hard"}
     yield fact("message.bounced", "email:t2@x.io", "msg2", id="b2", properties=bounce, timestamp_ms=NOW_MS + 5)
@@ -144,14 +144,14 @@ def expected(events: list[Event], merges: list[Merge], home: str, as_of_ms: int 
 async def test_figures_equal_a_recount(api: ReadPipeline, home: str, as_of_ms: int | None) -> None:
     query: dict[str, Any] = {} if as_of_ms is None else {"as_of": iso(as_of_ms)}
     stats = (await api.get(f"/v1/campaigns/{home}", **query))["stats"]
-    wanted = expected(*generated(1), home, as_of_ms)
-    assert {kind: stats[kind] for kind in wanted} == pytest.approx(wanted)
+    figures = expected(*generated(1), home, as_of_ms)
+    assert {kind: stats[kind] for kind in figures} == pytest.approx(figures)
     assert sum(stats["bounces"].values()) == stats["bounced"]
     listed = (await api.get("/v1/campaigns", limit=100, **query))["data"]
     (same,) = [c["stats"] for c in listed if c["id"] == home]
     assert same == {name: value for name, value in stats.items() if name != "contacts"}
     if as_of_ms is None:
-        assert min(stats[kind] for kind in wanted) > 0
+        assert min(stats[kind] for kind in figures) > 0
 
 
 async def test_contacts_that_merged_are_one_person(api: ReadPipeline) -> None:
@@ -179,10 +179,10 @@ async def test_a_series_adds_up_to_the_figures(api: ReadPipeline, interval: str)
     step = {"hour": HOUR, "day": 24 * HOUR}[interval]
     firsts = oracle.firsts(facts, "cmp_r1")
     for kind in ("sent", "opened", "machine_opened"):
-        wanted: dict[str, int] = {}
+        expected: dict[str, int] = {}
         for at in firsts[kind].values():
-            wanted[iso(at // step * step)] = wanted.get(iso(at // step * step), 0) + 1
-        assert {p["at"]: p[kind] for p in points if p[kind]} == wanted
+            expected[iso(at // step * step)] = expected.get(iso(at // step * step), 0) + 1
+        assert {p["at"]: p[kind] for p in points if p[kind]} == expected
 
 
 async def test_a_series_has_a_span_and_limits(api: ReadPipeline) -> None:
@@ -208,18 +208,18 @@ async def test_a_series_has_a_span_and_limits(api: ReadPipeline) -> None:
 
 
 async def test_a_campaign_with_its_variants(api: ReadPipeline) -> None:
-    found = await api.get("/v1/campaigns/cmp_a")
-    assert (found["name"], found["status"], found["channel"]) == ("Campaign a", "sent", "email")
-    assert found["sent_at"] == iso(NOW_MS), "the first message's time, where nobody said when it was sent"
-    stats = found["stats"]
-    wanted = {"sent": 3, "delivered": 2, "opened": 1, "machine_opened": 1, "clicked": 0, "bounced": 1, "failed": 0}
-    assert {name: stats[name] for name in wanted} == wanted
+    answer = await api.get("/v1/campaigns/cmp_a")
+    assert (answer["name"], answer["status"], answer["channel"]) == ("Campaign a", "sent", "email")
+    assert answer["sent_at"] == iso(NOW_MS), "the first message's time, where nobody said when it was sent"
+    stats = answer["stats"]
+    expected = {"sent": 3, "delivered": 2, "opened": 1, "machine_opened": 1, "clicked": 0, "bounced": 1, "failed": 0}
+    assert {name: stats[name] for name in expected} == expected
     assert stats["bounces"] == {"hard": 1}
     assert (stats["rates"]["open"], stats["rates"]["bounce"]) == (0.5, pytest.approx(1 / 3, abs=1e-6))
     assert stats["rates"]["click_to_open"] == 0
-    parts = {v["id"]: (v["name"], v["stats"]["sent"], v["stats"]["opened"]) for v in found["variants"]}
+    parts = {v["id"]: (v["name"], v["stats"]["sent"], v["stats"]["opened"]) for v in answer["variants"]}
     assert parts == {"a": ("Red", 2, 0), "b": ("Blue", 1, 1)}
-    assert await api.get("/v1/campaigns/1") == found, "by its number too"
+    assert await api.get("/v1/campaigns/1") == answer, "by its number too"
     await api.get("/v1/campaigns/cmp_x", 404)
 
 
@@ -246,9 +246,9 @@ async def test_campaigns_are_filtered_sorted_and_paged(api: ReadPipeline) -> Non
 
 async def test_deliveries_tell_what_became_of_each_message(api: ReadPipeline) -> None:
     path = "/v1/campaigns/cmp_a/deliveries"
-    found = await api.get(path)
-    assert found["meta"]["total"] == 3
-    states = {d["message_id"]: (d["state"], d["contact_id"], d["variant"]) for d in found["data"]}
+    answer = await api.get(path)
+    assert answer["meta"]["total"] == 3
+    states = {d["message_id"]: (d["state"], d["contact_id"], d["variant"]) for d in answer["data"]}
     assert states == {
         "msg0": ("delivered", cid("email:t0@x.io"), "a"),
         "msg1": ("opened", cid("email:t1@x.io"), "b"),

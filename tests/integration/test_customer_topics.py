@@ -29,17 +29,17 @@ def settings(kafka: str, tmp_path: Path) -> Settings:
 
 @pytest_asyncio.fixture
 async def customers(settings: Settings) -> AsyncIterator[CustomerTopics]:
-    one = CustomerTopics(settings, PATIENCE_S)
-    yield one
-    await one.stop()
+    sender = CustomerTopics(settings, PATIENCE_S)
+    yield sender
+    await sender.stop()
 
 
 @pytest_asyncio.fixture
 async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    one = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
-    await one.start()
-    yield one
-    await one.close()
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    await admin.start()
+    yield admin
+    await admin.close()
 
 
 def record(workspace: str, topic: str, value: bytes) -> Outgoing:
@@ -68,12 +68,12 @@ async def values(settings: Settings, workspace: str, topic: str) -> list[bytes]:
     consumer = AIOKafkaConsumer(name, bootstrap_servers=settings.bootstrap, auto_offset_reset="earliest")
     try:
         await consumer.start()
-        found = []
+        values = []
         ends = await consumer.end_offsets(list(consumer.assignment()))
         while any([await consumer.position(tp) < end for tp, end in ends.items()]):
             for records in (await consumer.getmany(timeout_ms=200)).values():
-                found += [one.value for one in records]
-        return found
+                values += [record.value for record in records]
+        return values
     finally:
         await consumer.stop()
 
@@ -100,7 +100,7 @@ async def test_a_topic_that_is_lost_for_good_fails_its_own_messages_only(
     made = await admin.create_topics([NewTopic(name.replace(".", "_"), 1, 1)])
     assert made.topic_errors[0][1] == 0
     failed = await asyncio.wait_for(customers.send([record("a", "mail", b"2"), record("b", "mail", b"2")]), 40)
-    assert [(one.message.workspace, why) for one, why in failed] == [
+    assert [(outgoing_record.message.workspace, why) for outgoing_record, why in failed] == [
         ("a", "Kafka refuses the topic: InvalidTopicError")
     ]
     began = time.monotonic()
@@ -112,5 +112,5 @@ async def test_a_topic_that_is_lost_for_good_fails_its_own_messages_only(
 @pytest.mark.timeout(60)
 async def test_a_record_that_is_too_large_is_its_own_failure(settings: Settings, customers: CustomerTopics) -> None:
     failed = await customers.send([record("a", "mail", b"x" * (3 << 20)), record("a", "mail", b"1")])
-    assert [len(one.value) for one, _ in failed] == [3 << 20]
+    assert [len(outgoing_record.value) for outgoing_record, _ in failed] == [3 << 20]
     assert await values(settings, "a", "mail") == [b"1"]

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse]
 
 
 async def workers(settings: Settings) -> list[tuple[str, int]]:
-    return [(one.stage, one.worker) for one in await members(settings)]
+    return [(member.stage, member.worker) for member in await members(settings)]
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
@@ -50,8 +50,8 @@ async def test_partitions_are_handed_over_when_it_is_told_to_stop(settings: Sett
 def _children(pid: int) -> list[str]:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        if found := Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            return found
+        if children := Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            return children
     raise AssertionError("no child")
 
 
@@ -59,5 +59,5 @@ async def test_without_a_command_it_says_how() -> None:
     ended = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "deploy.handover", "clickhouse", stderr=asyncio.subprocess.PIPE
     )
-    _, said = await ended.communicate()
-    assert b"usage: python -m deploy.handover STAGE COMMAND..." in said
+    _, output = await ended.communicate()
+    assert b"usage: python -m deploy.handover STAGE COMMAND..." in output

@@ -28,10 +28,10 @@ A, B, C, D, E = sorted((f"external_id:p{n}" for n in range(5)), key=cid)
 class Step:
     """A sender that runs one page at a time; ``again`` is a new sender without memory."""
 
-    def __init__(self, pipe: ReadPipeline, one: LaunchJob) -> None:
-        self._pipe, self._control, self._jobs, self._first = pipe, ControlState(), LaunchJobs(), one
+    def __init__(self, pipe: ReadPipeline, job: LaunchJob) -> None:
+        self._pipe, self._control, self._jobs, self._first = pipe, ControlState(), LaunchJobs(), job
         self._control.apply(*encode("campaign", campaign()))
-        self._jobs.apply(*encode(KIND, one))
+        self._jobs.apply(*encode(KIND, job))
         self.again()
 
     def again(self) -> None:
@@ -39,9 +39,9 @@ class Step:
 
     async def page(self) -> LaunchJob:
         await self._runner._pages()
-        found = self._jobs.get(self._first.workspace, self._first.environment, self._first.id)
-        assert found is not None
-        return found
+        current = self._jobs.get(self._first.workspace, self._first.environment, self._first.id)
+        assert current is not None
+        return current
 
     async def close(self) -> None:
         await self._runner._connections.close()
@@ -66,16 +66,16 @@ async def test_a_person_is_reached_once(
     audience = (
         Audience(rule={"identifier": "external_id", "op": "exists"}) if by == "rule" else Audience(segment=SEGMENT)
     )
-    one = job(1, audience=audience).model_copy(update={"created_ms": time.time_ns() // 1_000_000})
+    sample = job(1, audience=audience).model_copy(update={"created_ms": time.time_ns() // 1_000_000})
     async with reads(settings) as pipe:
         people = [contact(name, email=f"{name[-2:]}@x.io", consents={"email": True}) for name in (A, B, C, D, E)]
         await pipe.store(CONTACTS, *people)
         await pipe.store(MEMBERSHIP_CHANGES, *(member(name, SEGMENT, 1) for name in (A, B, C, D, E)))
-        step = Step(pipe, one)
+        step = Step(pipe, sample)
         try:
             assert (await step.page()).launched == 2
             if by == "table":
-                made: list[Event] = await events_of(pipe, one)
+                made: list[Event] = await events_of(pipe, sample)
                 await pipe.store(EVENTS, *made)
                 await step.close()
                 step.again()
@@ -85,6 +85,6 @@ async def test_a_person_is_reached_once(
                 pass
         finally:
             await step.close()
-        sent = Counter(event["contact_id"] for event in await events_of(pipe, one))
+        sent = Counter(event["contact_id"] for event in await events_of(pipe, sample))
         assert sent == Counter({cid(A): 1, cid(B): 1, cid(E): 1})
         assert (done.launched, done.skipped.get("gone", 0)) == (3, 2 if by == "rule" else 1)

@@ -37,18 +37,18 @@ STATES = (True, False, None)
 
 def campaign(**more: Any) -> Campaign:
     home = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "created_ms": NOW_MS, "updated_ms": NOW_MS}
-    said = {"id": "cmp_1", "name": "Hello", "channel": "email", "status": "active", "number": 1}
-    return Campaign(**home, **said | {"delivery": {"topic": "mail"}} | more)
+    body = {"id": "cmp_1", "name": "Hello", "channel": "email", "status": "active", "number": 1}
+    return Campaign(**home, **body | {"delivery": {"topic": "mail"}} | more)
 
 
 def job(number: int, **more: Any) -> LaunchJob:
     home = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "created_ms": NOW_MS + number}
-    said = {"campaign": "cmp_1", "audience": Audience(segment=SEGMENT), "key_id": "key_1"}
-    return LaunchJob(id=f"lch_{number}", **home, **said | more)
+    body = {"campaign": "cmp_1", "audience": Audience(segment=SEGMENT), "key_id": "key_1"}
+    return LaunchJob(id=f"lch_{number}", **home, **body | more)
 
 
-async def ask(pipe: ReadPipeline, one: LaunchJob) -> None:
-    await pipe.define(KIND, one)
+async def ask(pipe: ReadPipeline, job: LaunchJob) -> None:
+    await pipe.define(KIND, job)
 
 
 async def read(pipe: ReadPipeline, topic: topics.Topic) -> list[Any]:
@@ -59,27 +59,27 @@ async def read(pipe: ReadPipeline, topic: topics.Topic) -> list[Any]:
         parts = range(topics.partition_count(topic, pipe.settings))
         places = [TopicPartition(topics.name(topic, pipe.settings), p) for p in parts]
         consumer.assign(places)
-        ends, found = await consumer.end_offsets(places), []
+        ends, fetched = await consumer.end_offsets(places), []
         while any([await consumer.position(place) < ends[place] for place in places]):
             for records in (await consumer.getmany(timeout_ms=200)).values():
-                found += records
-        return found
+                fetched += records
+        return fetched
     finally:
         await consumer.stop()
 
 
-async def known(pipe: ReadPipeline, one: LaunchJob) -> LaunchJob:
+async def known(pipe: ReadPipeline, job: LaunchJob) -> LaunchJob:
     jobs = LaunchJobs()
     for record in await read(pipe, topics.CONTROL):
         jobs.take(record)
-    found = jobs.get(WORKSPACE, ENVIRONMENT, one.id)
-    assert found is not None
-    return found
+    current = jobs.get(WORKSPACE, ENVIRONMENT, job.id)
+    assert current is not None
+    return current
 
 
-async def events_of(pipe: ReadPipeline, one: LaunchJob) -> list[Event]:
+async def events_of(pipe: ReadPipeline, job: LaunchJob) -> list[Event]:
     events = [event for record in await read(pipe, topics.EVENTS) for event in codec.decode_events(record.value)]
-    return [event for event in events if orjson.loads(event["properties"])["launch_id"] == one.id]
+    return [event for event in events if orjson.loads(event["properties"])["launch_id"] == job.id]
 
 
 async def test_a_sender_that_is_killed_launches_nobody_twice_and_loses_nobody(
@@ -106,8 +106,8 @@ async def test_a_sender_that_is_killed_launches_nobody_twice_and_loses_nobody(
         await ask(pipe, first)
         async with process(settings, "webhooks"):
             await ask(pipe, second)
-            for one in (first, second):
-                await eventually(partial(_is_done, pipe, one), one.id, 120, every_s=0.5)
+            for launch in (first, second):
+                await eventually(partial(_is_done, pipe, launch), launch.id, 120, every_s=0.5)
         done = await known(pipe, first)
         refusing = len(range(0, PEOPLE, 10))
         assert (done.total, done.launched, done.skipped) == (PEOPLE, PEOPLE - refusing, {"no_consent": refusing})
@@ -123,35 +123,39 @@ async def test_a_sender_that_is_killed_launches_nobody_twice_and_loses_nobody(
         assert alone["contact_id"] == cid(names[1])
 
 
-async def _is_under_way(pipe: ReadPipeline, one: LaunchJob) -> bool:
-    return (await known(pipe, one)).after != ""
+async def _is_under_way(pipe: ReadPipeline, job: LaunchJob) -> bool:
+    return (await known(pipe, job)).after != ""
 
 
-async def _is_done(pipe: ReadPipeline, one: LaunchJob) -> bool:
-    return (await known(pipe, one)).done_ms > 0
+async def _is_done(pipe: ReadPipeline, job: LaunchJob) -> bool:
+    return (await known(pipe, job)).done_ms > 0
 
 
 async def test_sql_decides_as_the_rules_of_consent_do(kafka: str, clickhouse: str, tmp_path: Path) -> None:
     settings = fresh_settings(tmp_path, kafka=kafka, clickhouse=clickhouse)
     consents: dict[str, dict[str, Any]] = {}
     for marketing, plain in itertools.product(STATES, STATES):
-        said = {name: s for name, s in (("email_marketing", marketing), ("email", plain)) if s is not None}
-        consents[f"external_id:c{len(consents)}"] = said
+        consents_given = {name: s for name, s in (("email_marketing", marketing), ("email", plain)) if s is not None}
+        consents[f"external_id:c{len(consents)}"] = consents_given
     async with reads(settings) as pipe:
-        profiles = [contact(name, email=f"{name[-2:]}@x.io", consents=said) for name, said in consents.items()]
+        profiles = [contact(name, email=f"{name[-2:]}@x.io", consents=given) for name, given in consents.items()]
         await pipe.store(CONTACTS, *profiles, contact("external_id:nowhere", consents={"email": True}))
         for kind, chosen in itertools.product(
             ("standard", "trigger"), (None, NeededConsent(name="email"), NeededConsent(required="not_refused"))
         ):
-            one = campaign(kind=kind, consent=chosen)
-            asked = verdicts(one, [one], LISTED, launch_id="", at_ms=NOW_MS, override_consent=False)
+            made_campaign = campaign(kind=kind, consent=chosen)
+            verdict_query = verdicts(
+                made_campaign, [made_campaign], LISTED, launch_id="", at_ms=NOW_MS, override_consent=False
+            )
             ids = [cid(name) for name in (*consents, "external_id:nowhere")]
-            rows = await pipe.rows(asked.sql, **asked.parameters, audience=ids)
-            found = {row[0]: row[-1] for row in rows}
-            wanted = {cid(n): "" if consent_of(one).allows(said) else "no_consent" for n, said in consents.items()}
-            assert found == wanted | {cid("external_id:nowhere"): "no_address"}, (kind, chosen)
-            counts = dict(await pipe.rows(asked.counts, **asked.parameters, audience=ids))
-            assert counts == Counter(found.values())
+            rows = await pipe.rows(verdict_query.sql, **verdict_query.parameters, audience=ids)
+            results = {row[0]: row[-1] for row in rows}
+            expected = {
+                cid(n): "" if consent_of(made_campaign).allows(given) else "no_consent" for n, given in consents.items()
+            }
+            assert results == expected | {cid("external_id:nowhere"): "no_address"}, (kind, chosen)
+            counts = dict(await pipe.rows(verdict_query.counts, **verdict_query.parameters, audience=ids))
+            assert counts == Counter(results.values())
 
 
 async def test_a_paused_campaign_waits_and_an_archived_one_ends(kafka: str, clickhouse: str, tmp_path: Path) -> None:
@@ -164,8 +168,8 @@ async def test_a_paused_campaign_waits_and_an_archived_one_ends(kafka: str, clic
         waits, goes = job(1, audience=Audience(contact=cid("external_id:u1"))), job(2, campaign="cmp_2")
         broken = job(3, campaign="cmp_2", audience=Audience(rule={"attribute": "x", "op": "near"}))
         async with process(settings, "webhooks"):
-            for one in (waits, goes.model_copy(update={"audience": waits.audience}), broken):
-                await ask(pipe, one.model_copy(update={"created_ms": now}))
+            for launch in (waits, goes.model_copy(update={"audience": waits.audience}), broken):
+                await ask(pipe, launch.model_copy(update={"created_ms": now}))
             await eventually(lambda: _is_done(pipe, goes), "the other", 60, every_s=0.5)
             assert (await known(pipe, goes)).launched == 1
             await eventually(lambda: _is_done(pipe, broken), "the broken one", 60, every_s=0.5)

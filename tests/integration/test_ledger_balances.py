@@ -40,8 +40,8 @@ class Stages:
 
     def placed(self, events: Iterable[Event], offset: int) -> list[Event]:
         return [
-            {**one, "origin_partition": 0, "origin_offset": offset, "origin_index": index}
-            for index, one in enumerate(events)
+            {**event, "origin_partition": 0, "origin_offset": offset, "origin_index": index}
+            for index, event in enumerate(events)
         ]
 
     async def accept_and_resolve(self, *events: Event) -> list[Event]:
@@ -56,12 +56,12 @@ class Stages:
 
         first = self.received_ms // MINUTE_MS * MINUTE_MS
         span = {"from": first, "until": first + MINUTE_MS, "source": ""}
-        found = list((await balances(rows, "1", span)).values())
-        return {name: sum(getattr(one, name) for one in found) for name in (*COUNTS, "residual")}
+        counted = list((await balances(rows, "1", span)).values())
+        return {name: sum(getattr(balance, name) for balance in counted) for name in (*COUNTS, "residual")}
 
-    async def expect(self, what: str, **wanted: int) -> None:
+    async def expect(self, what: str, **expected: int) -> None:
         """Wait until the counts are these, and what is not named is 0."""
-        all_wanted = {**dict.fromkeys((*COUNTS, "residual"), 0), **wanted}
+        all_wanted = {**dict.fromkeys((*COUNTS, "residual"), 0), **expected}
         last: Totals = {}
 
         async def is_so() -> bool:
@@ -105,7 +105,7 @@ async def test_replays_retries_and_a_killed_sink_leave_it_balanced(settings: Set
 async def test_events_of_the_erased_are_suppressed_wherever_they_were(settings: Settings) -> None:
     async with pipeline(settings) as pipe:
         stages = Stages(pipe, now())
-        one = Erasure(
+        erasure = Erasure(
             id="ers_1",
             workspace=WORKSPACE,
             environment=ENVIRONMENT,
@@ -119,10 +119,10 @@ async def test_events_of_the_erased_are_suppressed_wherever_they_were(settings: 
             await stages.accept_and_resolve(stages.event("external_id:gone", "g1", repeat=1))
             await stages.expect("all are there", accepted=5, stored=4, duplicate=1)
             for _ in range(2):  # as after a crash between the note and the rows
-                await erase([pipe._client], one, stages.received_ms)
+                await erase([pipe._client], erasure, stages.received_ms)
             await stages.expect("rows that were stored are gone", accepted=5, stored=1, suppressed=4)
             # the sink meets one that was on its way, and identity one that it then reads again
-            key, value = control_state.encode("erasure", one)
+            key, value = control_state.encode("erasure", erasure)
             await pipe.raw(topics.CONTROL, value, key=key)
             mark = stages.event("external_id:kept", "k2")
             on_its_way = stages.event("external_id:gone", "g8")

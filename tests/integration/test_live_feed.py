@@ -20,8 +20,10 @@ pytestmark = pytest.mark.kafka
 
 
 async def send(up: Upstream, settings: Settings, name: str) -> None:
-    one = event("external_id:u", event_id=name, received_ms=now_ms())
-    await up._producer.send_and_wait(topics.name(topics.EVENTS, settings), codec.encode_events([one]), partition=0)
+    made_event = event("external_id:u", event_id=name, received_ms=now_ms())
+    await up._producer.send_and_wait(
+        topics.name(topics.EVENTS, settings), codec.encode_events([made_event]), partition=0
+    )
 
 
 async def seen(feed: LiveFeed, viewer: LiveViewer, name: str) -> None:

@@ -125,7 +125,7 @@ def test_a_definition_that_no_row_can_hold_costs_only_itself() -> None:
     for _ in range(500):
         rule = [rule]
     deep = Segment(**HOME, id="seg_2", name="deep", rule=rule, version=1)
-    state.segments[WORKSPACE, ENVIRONMENT] = {one.id: one for one in (huge, deep)}
+    state.segments[WORKSPACE, ENVIRONMENT] = {segment.id: segment for segment in (huge, deep)}
     rows = NAME_TABLES[0].rows(state)
     assert [row[:4] for row in rows.values()] == [(WORKSPACE, ENVIRONMENT, "seg_1", "named seg_1")]
     assert all(isinstance(value, str) or 0 <= value < 2**63 for row in rows.values() for value in row)

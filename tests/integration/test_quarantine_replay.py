@@ -62,11 +62,11 @@ async def done(pipe: Pipeline, number: int, within_s: float = 60) -> QuarantineJ
         jobs = QuarantineJobs()
         for record in await pipe.read(topics.CONTROL, 1):
             jobs.take(record)
-        known = jobs.get(WORKSPACE, f"qjb_{number}")
-        return known if known is not None and known.done_ms else None
+        current = jobs.get(WORKSPACE, f"qjb_{number}")
+        return current if current is not None and current.done_ms else None
 
-    found: QuarantineJob = await eventually(look, f"job {number}", within_s, every_s=0.2)
-    return found
+    result: QuarantineJob = await eventually(look, f"job {number}", within_s, every_s=0.2)
+    return result
 
 
 async def replays(pipe: Pipeline, count: int) -> Counter[str]:
@@ -112,13 +112,13 @@ async def test_an_event_that_could_not_be_stored_is_stored_once_it_can_be(settin
         await pipe.raw(topics.RESOLVED, stored(1, type="poison"), 1)
         await pipe.raw(topics.RESOLVED, stored(2), 1)
         await rows_of(pipe, "quarantine", 1)
-        known = {}
+        outcomes = {}
         for number, replay_of in enumerate(["resolved:1:0:0", "resolved:1:2:0", "resolved:1:3:0"], 1):
             await ask(pipe, number)
-            known[number] = (await done(pipe, number)).counts
+            outcomes[number] = (await done(pipe, number)).counts
             await rows_of(pipe, "quarantine", number + 1)
             assert (await replays(pipe, 2 + number))[replay_of] == 1
-        assert known == {1: {"replayed": 1}, 2: {"replayed": 1}, 3: {"replayed": 1}}
+        assert outcomes == {1: {"replayed": 1}, 2: {"replayed": 1}, 3: {"replayed": 1}}
         await ask(pipe, 4)
         fourth = await done(pipe, 4)
         assert (fourth.counts, fourth.refused) == ({}, {"replayed_too_often": 1})
@@ -164,14 +164,14 @@ async def test_killed_again_and_again_while_it_replays(settings: Settings, form:
         kills = 0
         for after_s in moments_s[:most]:
             async with process(settings, "clickhouse") as sink:
-                known = dict(await pipe.rows(OUTCOMES)).get("replayed", 0)
+                replayed = dict(await pipe.rows(OUTCOMES)).get("replayed", 0)
                 await asyncio.sleep(after_s)  # when a kill falls is chance: the result is the same whenever it does
                 sink.kill()
                 sink.wait()
-                kills += known < count
+                kills += replayed < count
         async with process(settings, "clickhouse"):
             assert (await done(pipe, 1)).counts == {"replayed": count}
             await rows_of(pipe, "events", count)
-        found = await replays(pipe, count)
-        assert (len(found), set(found.values())) == (count, {1})
+        result = await replays(pipe, count)
+        assert (len(result), set(result.values())) == (count, {1})
         assert kills, "no kill fell before the end"

@@ -25,8 +25,8 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
     """One contact of many ids, one that merged into it, and twenty-five others."""
     settings = fresh_settings(tmp_path_factory.mktemp("reads"), kafka=kafka, clickhouse=clickhouse)
     async with reads(settings) as api:
-        known = ("external_id:u1", "email:a@b.c", "phone:+12025550123", "anonymous_id:x")
-        said: dict[str, Any] = {
+        named = ("external_id:u1", "email:a@b.c", "phone:+12025550123", "anonymous_id:x")
+        body: dict[str, Any] = {
             "attributes": {"plan": "pro"},
             "consents": {"sms": False},
             "devices": [{"device_id": "d"}],
@@ -34,7 +34,7 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
         await api.store(
             CONTACTS,
             contact("external_id:u1", version=1),
-            contact(*known, version=2, updated_ms=NOW_MS + 5000, email="a@b.c", **said),
+            contact(*named, version=2, updated_ms=NOW_MS + 5000, email="a@b.c", **body),
             contact("anonymous_id:x", version=1),
             contact("anonymous_id:x", version=2, into=cid("external_id:u1")),
             contact(f"external_id:{SLASHED}"),
@@ -42,7 +42,7 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
         )
         await api.store(
             OVERRIDES,
-            *(merge(loser, "external_id:u1") for loser in known[1:]),
+            *(merge(loser, "external_id:u1") for loser in named[1:]),
             merge("anonymous_id:given_back", "external_id:u1"),
             merge("anonymous_id:given_back", "anonymous_id:given_back", version=2),
         )
@@ -123,8 +123,8 @@ async def test_an_id_that_lost_resolves_on_every_path(api: ReadPipeline, path: s
 
 
 async def test_an_identifier_may_hold_any_character(api: ReadPipeline) -> None:
-    found = await api.get(f"/v1/contacts/external_id:{quote(SLASHED, safe='')}")
-    assert (found["id"], found["external_id"], found["email"]) == (cid(f"external_id:{SLASHED}"), SLASHED, None)
+    answer = await api.get(f"/v1/contacts/external_id:{quote(SLASHED, safe='')}")
+    assert (answer["id"], answer["external_id"], answer["email"]) == (cid(f"external_id:{SLASHED}"), SLASHED, None)
 
 
 @pytest.mark.parametrize(
@@ -138,10 +138,10 @@ async def test_nobody_is_not_found(api: ReadPipeline, name: str, what: str) -> N
 
 
 async def test_events_newest_first_each_once_with_those_of_merged_ids(api: ReadPipeline) -> None:
-    found = await api.get("/v1/contacts/anonymous_id:x/events")
-    assert [e["event_id"] for e in found["data"]] == ["evt_4", "evt_3", "evt_2", "evt_1", "evt_0", "evt_before"]
-    assert found["meta"] == {"total": 6, "page": 1, "limit": 20}
-    assert found["data"][1] == {
+    answer = await api.get("/v1/contacts/anonymous_id:x/events")
+    assert [e["event_id"] for e in answer["data"]] == ["evt_4", "evt_3", "evt_2", "evt_1", "evt_0", "evt_before"]
+    assert answer["meta"] == {"total": 6, "page": 1, "limit": 20}
+    assert answer["data"][1] == {
         "event_id": "evt_3",
         "contact_id": cid("external_id:u1"),
         "type": "page_view",
@@ -162,9 +162,9 @@ async def walk(api: ReadPipeline, path: str, limit: int, **query: Any) -> list[l
     """Every page of a list, by cursor."""
     pages, cursor = [], ""
     while cursor is not None:
-        found = await api.get(path, cursor=cursor, limit=limit, **query)
-        pages.append(found["data"])
-        cursor = found["next_cursor"]
+        answer = await api.get(path, cursor=cursor, limit=limit, **query)
+        pages.append(answer["data"])
+        cursor = answer["next_cursor"]
     return pages
 
 
@@ -181,8 +181,8 @@ async def test_events_by_page_and_by_cursor_are_the_same(api: ReadPipeline) -> N
 
 
 async def test_segments_of_a_contact(api: ReadPipeline) -> None:
-    found = await api.get("/v1/contacts/external_id:u1/segments")
-    assert found["data"] == [{"id": "seg_1", "since": iso(NOW_MS), "version": 1, "name": "named seg_1"}]
+    answer = await api.get("/v1/contacts/external_id:u1/segments")
+    assert answer["data"] == [{"id": "seg_1", "since": iso(NOW_MS), "version": 1, "name": "named seg_1"}]
 
 
 async def test_the_list_holds_every_contact_once_and_none_that_merged(api: ReadPipeline) -> None:
@@ -196,7 +196,7 @@ async def test_the_list_holds_every_contact_once_and_none_that_merged(api: ReadP
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "expected"),
     [
         ({"email": "A@B.C"}, ["external_id:u1"]),
         ({"phone": "+1 202 555-0123"}, ["external_id:u1"]),
@@ -211,10 +211,10 @@ async def test_the_list_holds_every_contact_once_and_none_that_merged(api: ReadP
         ({"updated_since": (NOW_MS + 10_000) // 1000}, []),
     ],
 )
-async def test_filters_of_the_list(api: ReadPipeline, query: dict[str, Any], found: list[str]) -> None:
+async def test_filters_of_the_list(api: ReadPipeline, query: dict[str, Any], expected: list[str]) -> None:
     answer = await api.get("/v1/contacts", **query)
-    assert {c["id"] for c in answer["data"]} == {cid(name) for name in found}
-    assert answer["meta"]["total"] == len(found)
+    assert {c["id"] for c in answer["data"]} == {cid(name) for name in expected}
+    assert answer["meta"]["total"] == len(expected)
     assert [c["id"] for page in await walk(api, "/v1/contacts", 1, **query) for c in page] == [
         c["id"] for c in answer["data"]
     ]

@@ -117,11 +117,11 @@ async def test_a_segment_and_how_many_are_in_it(api: ReadPipeline) -> None:
 
 
 async def test_segments_of_the_environment_alone(api: ReadPipeline) -> None:
-    found = await api.get("/v1/segments")
-    assert found["data"][0] == SEGMENT_A
-    shown = [(s["id"], s["status"], s["contacts"]) for s in found["data"]]
+    answer = await api.get("/v1/segments")
+    assert answer["data"][0] == SEGMENT_A
+    shown = [(s["id"], s["status"], s["contacts"]) for s in answer["data"]]
     assert shown == [("seg_a", "live", 2), ("seg_b", "backfilling", 0)]
-    assert found["meta"] == {"total": 2, "page": 1, "limit": 20}
+    assert answer["meta"] == {"total": 2, "page": 1, "limit": 20}
     staging = await api.get("/v1/segments", environment="staging")
     assert [s["id"] for s in staging["data"]] == ["seg_elsewhere"]
     await api.get("/v1/segments/seg_elsewhere", 404)
@@ -136,12 +136,12 @@ async def test_segments_by_cursor(api: ReadPipeline) -> None:
 
 
 async def test_the_contacts_of_a_segment(api: ReadPipeline) -> None:
-    found = await api.get("/v1/segments/seg_a/contacts")
-    assert {c["id"]: c["segments"] for c in found["data"]} == {
+    answer = await api.get("/v1/segments/seg_a/contacts")
+    assert {c["id"]: c["segments"] for c in answer["data"]} == {
         cid("external_id:n1"): ["seg_a"],
         cid("external_id:n2"): ["seg_a"],
     }
-    assert found["meta"]["total"] == 2
+    assert answer["meta"]["total"] == 2
     assert (await api.get("/v1/segments/seg_b/contacts"))["data"] == []
 
 
@@ -173,8 +173,8 @@ async def test_keys_show_neither_secret_nor_hash(api: ReadPipeline) -> None:
 
 
 async def test_environments(api: ReadPipeline) -> None:
-    found = await api.get("/v1/environments")
-    assert [(e["id"], e["number"]) for e in found["data"]] == [("production", 1), ("staging", 2)]
+    answer = await api.get("/v1/environments")
+    assert [(e["id"], e["number"]) for e in answer["data"]] == [("production", 1), ("staging", 2)]
 
 
 @pytest.mark.parametrize("path", ["/v1/tasks", "/tasks"])
@@ -214,12 +214,12 @@ async def test_a_task_without_rows_is_pending_until_its_events_would_be_gone(api
 
 
 async def test_quarantine_shows_ones_own(api: ReadPipeline) -> None:
-    found = await api.get("/v1/quarantine")
-    assert [(row["id"], row["reason"], row["at"]) for row in found["data"]] == [
+    answer = await api.get("/v1/quarantine")
+    assert [(row["id"], row["reason"], row["at"]) for row in answer["data"]] == [
         ("resolved:0:2:1", "unstorable", iso(TODAY_MS + 2)),
         ("resolved:0:1:1", "unstorable", iso(TODAY_MS + 1)),
     ]
-    assert found["meta"]["total"] == 2
+    assert answer["meta"]["total"] == 2
     await api.define("key", key("admin", "admin"))
     admin = {"Authorization": "Bearer sk_admin"}
     rows = await eventually(lambda: listed(api, admin), "the new key")

@@ -54,28 +54,28 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
 
 
 async def all_of(api: ReadPipeline, limit: int = 100, filters: Any = None) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     cursor: str | None = ""
     while cursor is not None:
         page = await api.get("/v1/events", limit=limit, cursor=cursor, **(filters or {}))
         assert len(page["data"]) <= limit
-        found, cursor = found + page["data"], page["next_cursor"]
-    return found
+        rows, cursor = rows + page["data"], page["next_cursor"]
+    return rows
 
 
 @pytest.mark.parametrize("limit", [1, 7, 50, 100])
 async def test_each_event_comes_once_whatever_a_page_holds(api: ReadPipeline, limit: int) -> None:
-    found = await all_of(api, limit)
-    keys = [(one["campaign_id"] or "", one["type"], one["event_id"]) for one in found]
-    assert len(found) == 150 + MANY + 2 + 1 + 1
+    rows = await all_of(api, limit)
+    keys = [(row["campaign_id"] or "", row["type"], row["event_id"]) for row in rows]
+    assert len(rows) == 150 + MANY + 2 + 1 + 1
     assert keys == sorted(keys)
     pages = [await api.get("/v1/events", limit=100, page=page) for page in (1, 2)]
-    assert [one["event_id"] for page in pages for one in page["data"]] == [one["event_id"] for one in found]
-    assert pages[0]["meta"]["total"] == len(found)
+    assert [row["event_id"] for page in pages for row in page["data"]] == [row["event_id"] for row in rows]
+    assert pages[0]["meta"]["total"] == len(rows)
 
 
 async def test_an_event_names_the_contact_that_it_belongs_to_today(api: ReadPipeline) -> None:
-    by_id = {one["event_id"]: one for one in await all_of(api)}
+    by_id = {row["event_id"]: row for row in await all_of(api)}
     assert by_id["m"]["contact_id"] == cid("external_id:u1")
     assert by_id["nobody"]["contact_id"] is None
     assert by_id["e002"]["contact_id"] == cid("external_id:u2")
@@ -85,10 +85,10 @@ async def test_filters(api: ReadPipeline) -> None:
     assert len(await all_of(api, filters={"type": "seen"})) == 150
     assert await all_of(api, filters={"type": "no such type"}) == []
     some = await all_of(api, filters={"from": iso(NOW_MS + 10), "to": iso(NOW_MS + 20)})
-    assert [one["event_id"] for one in some] == [f"e{n:03}" for n in range(10, 20)]
+    assert [row["event_id"] for row in some] == [f"e{n:03}" for n in range(10, 20)]
     # nothing in the first types that are looked through: an empty page with a cursor, and then what there is
     late = await all_of(api, filters={"from": iso(NOW_MS + 149)})
-    assert [one["event_id"] for one in late] == ["e149"]
+    assert [row["event_id"] for row in late] == ["e149"]
     query: dict[str, Any] = {"type": "seen", "from": iso(NOW_MS + 149)}
     assert (await api.get("/v1/events", **query))["meta"]["total"] == 1
 
@@ -98,31 +98,31 @@ async def test_a_contacts_events_are_filtered_alike(api: ReadPipeline) -> None:
         return await api.get(f"/v1/contacts/{cid('external_id:u0')}/events", **query)
 
     assert (await of(type="seen"))["meta"]["total"] == 50
-    assert {one["type"] for one in (await of(type="twin"))["data"]} == {"twin"}
+    assert {row["type"] for row in (await of(type="twin"))["data"]} == {"twin"}
     some = {"from": iso(NOW_MS + 9), "to": iso(NOW_MS + 15)}
-    assert [one["event_id"] for one in (await of(**some))["data"]] == ["e012", "e009"]
+    assert [row["event_id"] for row in (await of(**some))["data"]] == ["e012", "e009"]
     assert (await of(**some, page=2))["meta"]["total"] == 2
     first = await of(**some, cursor="", limit=1)
-    assert [one["event_id"] for one in (await of(**some, cursor=first["next_cursor"]))["data"]] == ["e009"]
+    assert [row["event_id"] for row in (await of(**some, cursor=first["next_cursor"]))["data"]] == ["e009"]
     refused = await api.get(f"/v1/contacts/{cid('external_id:u0')}/events", 422, **{"from": "soon"})
     assert refused["error"]["param"] == "from"
 
 
 async def test_the_types_of_events_and_their_properties(api: ReadPipeline) -> None:
     page = await api.get("/v1/event-types", limit=100)
-    by_type = {one["type"]: one for one in page["data"]}
+    by_type = {row["type"]: row for row in page["data"]}
     assert page["meta"]["total"] == len(by_type) == MANY + 4
-    assert [one["type"] for one in page["data"]] == sorted(by_type)
+    assert [row["type"] for row in page["data"]] == sorted(by_type)
     seen = by_type["seen"]
     assert (seen["events"], by_type["twin"]["events"]) == (150, 2), "each once, and two senders' are two"
     assert (seen["first_seen"], seen["last_seen"]) == (iso(NOW_MS), iso(NOW_MS + 9))
     assert seen["properties"] == [{"name": "plan", "share": 0.4967}, {"name": "n", "share": 0.0199}], "of 151 rows"
-    found: list[Any] = []
+    items: list[Any] = []
     cursor: str | None = ""
     while cursor is not None:
         some = await api.get("/v1/event-types", limit=7, cursor=cursor)
-        found, cursor = found + some["data"], some["next_cursor"]
-    assert found == page["data"]
+        items, cursor = items + some["data"], some["next_cursor"]
+    assert items == page["data"]
 
 
 @pytest.mark.parametrize(

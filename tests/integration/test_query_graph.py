@@ -31,8 +31,8 @@ PEOPLE = 25
 
 
 def contact(name: str, version: int = 1, into: str = "", **profile: Any) -> Change:
-    said = {"identifiers": [ident(name)], "created_ms": NOW_MS, "updated_ms": NOW_MS, **profile}
-    return change(cid(name), "profile", version, profile=orjson.dumps(said), merged_into=into)
+    body = {"identifiers": [ident(name)], "created_ms": NOW_MS, "updated_ms": NOW_MS, **profile}
+    return change(cid(name), "profile", version, profile=orjson.dumps(body), merged_into=into)
 
 
 def merge(loser: str, winner: str) -> Merge:
@@ -114,13 +114,13 @@ async def test_a_contact_with_its_segments_and_events_by_a_losers_id(api: ReadPi
         id email attributes segments { id name contacts } events(first: 2) {
             edges { cursor node { id type contactId } } pageInfo { hasNextPage } } } }"""
     for name in ("anonymous_id:x", cid("anonymous_id:x"), "external_id:p0"):
-        found = (await ask(api, query, id=name))["data"]["contact"]
-        assert found["id"] == cid("external_id:p0")
-        assert (found["email"], found["attributes"]) == ("0@b.c", {"n": 0})
-        assert found["segments"] == [{"id": "seg_a", "name": "a", "contacts": PEOPLE}]
-        assert [e["node"]["id"] for e in found["events"]["edges"]] == ["evt_x", "evt_0_3"]
-        assert {e["node"]["contactId"] for e in found["events"]["edges"]} == {found["id"]}
-        assert found["events"]["pageInfo"]["hasNextPage"]
+        row = (await ask(api, query, id=name))["data"]["contact"]
+        assert row["id"] == cid("external_id:p0")
+        assert (row["email"], row["attributes"]) == ("0@b.c", {"n": 0})
+        assert row["segments"] == [{"id": "seg_a", "name": "a", "contacts": PEOPLE}]
+        assert [e["node"]["id"] for e in row["events"]["edges"]] == ["evt_x", "evt_0_3"]
+        assert {e["node"]["contactId"] for e in row["events"]["edges"]} == {row["id"]}
+        assert row["events"]["pageInfo"]["hasNextPage"]
     assert (await ask(api, query, id="external_id:nobody"))["data"]["contact"] is None
     assert (await ask(api, query, id="what is this"))["data"]["contact"] is None
 
@@ -175,7 +175,7 @@ async def test_each_field_asks_for_its_scope_and_spares_its_neighbour(api: ReadP
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "message"),
     [
         (b"{", 400, "not JSON"),
         (b"[]", 400, "object"),
@@ -188,20 +188,20 @@ async def test_each_field_asks_for_its_scope_and_spares_its_neighbour(api: ReadP
         (b'{"query": "query { ...f } fragment f on Query { ...f }"}', 400, "itself"),
     ],
 )
-async def test_what_is_wrong_is_named(api: ReadPipeline, body: bytes, status: int, said: str) -> None:
+async def test_what_is_wrong_is_named(api: ReadPipeline, body: bytes, status: int, message: str) -> None:
     answer = await api.http.post("/graphql", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == status, answer.text
-    assert said in answer.text
+    assert message in answer.text
     dear = "{ contacts(first: 100) { nodes { events(first: 100) { nodes { contact { events { nodes { id } } } } } } } }"
     (error,) = (await ask(api, dear, status=400))["errors"]
     assert error["extensions"]["code"] == "too_complex"
 
 
 async def test_a_query_may_come_by_get_and_a_mutation_not(api: ReadPipeline) -> None:
-    found = await api.get(
+    answer = await api.get(
         "/graphql", query="query($n: Int) { segments(first: $n) { nodes { id } } }", variables='{"n": 1}'
     )
-    assert found["data"]["segments"]["nodes"] == [{"id": "seg_a"}]
+    assert answer["data"]["segments"]["nodes"] == [{"id": "seg_a"}]
     refused = await api.get("/graphql", 405, query='mutation { upsertSegment(name: "x") { id } }')
     assert refused["error"]["code"] == "method_not_allowed"
     assert (await api.http.get("/graphql")).status_code == 404  # the explorer is off
@@ -210,10 +210,10 @@ async def test_a_query_may_come_by_get_and_a_mutation_not(api: ReadPipeline) -> 
 class Counted(ClickHouseReader):
     """The reader that everybody uses, counting."""
 
-    asked = 0
+    queries = 0
 
     async def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
-        self.asked += 1
+        self.queries += 1
         return await super().rows(sql, **parameters)
 
 
@@ -232,9 +232,9 @@ async def counted(settings: Settings, state: ControlState, home: Tenant, query: 
     )
     answer = await execution.execute(GraphQLRequest(query=query, variables={"n": n}), context, may_write=False)
     await reader.stop()
-    said = orjson.loads(bytes(answer.body))
-    assert "errors" not in said
-    return said["data"], reader.asked
+    body = orjson.loads(bytes(answer.body))
+    assert "errors" not in body
+    return body["data"], reader.queries
 
 
 async def test_the_number_of_queries_does_not_grow_with_the_number_of_nodes(api: ReadPipeline) -> None:
@@ -247,8 +247,8 @@ async def test_the_number_of_queries_does_not_grow_with_the_number_of_nodes(api:
     counts = {}
     for n in (2, PEOPLE):
         home = Tenant(WORKSPACE, ENVIRONMENT, ["seg_a"])
-        found, counts[n] = await counted(api.settings, state, home, query, n)
-        nodes = found["contacts"]["nodes"]
+        result, counts[n] = await counted(api.settings, state, home, query, n)
+        nodes = result["contacts"]["nodes"]
         assert len(nodes) == n
         assert all(len(node["events"]["nodes"]) == 2 for node in nodes)
         assert all(e["contact"]["id"] == node["id"] for node in nodes for e in node["events"]["nodes"])

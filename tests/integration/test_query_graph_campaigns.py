@@ -26,15 +26,15 @@ HOME: dict[str, Any] = {"workspace": WORKSPACE, "environment": ENVIRONMENT}
 
 
 def campaign(n: int, **more: Any) -> Campaign:
-    said = {"name": f"Campaign {n}", "channel": "email", "status": "sent" if n % 2 else "paused", "number": n + 1}
+    body = {"name": f"Campaign {n}", "channel": "email", "status": "sent" if n % 2 else "paused", "number": n + 1}
     times = {"created_ms": NOW_MS + n, "updated_ms": NOW_MS + n}
-    return Campaign(id=f"cmp_{n}", **HOME, **said, **times, variants=(Variant(id="a", name="Short"),), **more)
+    return Campaign(id=f"cmp_{n}", **HOME, **body, **times, variants=(Variant(id="a", name="Short"),), **more)
 
 
 def webhook(n: int, **more: Any) -> Webhook:
     times = {"created_ms": NOW_MS + n, "updated_ms": NOW_MS + n}
-    said = {"url": f"https://example.com/{n}", "types": ("*",), "secret": SECRET}
-    return Webhook(**{"id": f"whk_{n}", **HOME, **said, **times, **more})
+    body = {"url": f"https://example.com/{n}", "types": ("*",), "secret": SECRET}
+    return Webhook(**{"id": f"whk_{n}", **HOME, **body, **times, **more})
 
 
 def attempt(of: int, n: int) -> Attempt:
@@ -150,13 +150,13 @@ async def test_a_campaign_is_what_its_endpoint_shows(api: ReadPipeline) -> None:
         createdAt updatedAt sentAt contactsReached variants { id name stats { sent } } %s } }"""
     for named in ("cmp_3", "4"):
         shown = await api.get("/v1/campaigns/cmp_3")
-        found = (await ask(api, query % STATS, id=named))["data"]["campaign"]
+        row = (await ask(api, query % STATS, id=named))["data"]["campaign"]
         for ours, theirs in (("id", "id"), ("number", "number"), ("sentAt", "sent_at"), ("createdAt", "created_at")):
-            assert found[ours] == shown[theirs], ours
-        assert found["stats"]["sent"] == shown["stats"]["sent"] == 4
-        assert found["stats"]["rates"] == shown["stats"]["rates"]
-        assert found["contactsReached"] == shown["stats"]["contacts"]
-        listed = [(v["id"], v["name"], v["stats"]["sent"]) for v in found["variants"]]
+            assert row[ours] == shown[theirs], ours
+        assert row["stats"]["sent"] == shown["stats"]["sent"] == 4
+        assert row["stats"]["rates"] == shown["stats"]["rates"]
+        assert row["contactsReached"] == shown["stats"]["contacts"]
+        listed = [(v["id"], v["name"], v["stats"]["sent"]) for v in row["variants"]]
         assert listed == [(v["id"], v["name"], v["stats"]["sent"]) for v in shown["variants"]]
         assert listed == [("a", "Short", 3), ("b", None, 1)]
     for nobody in ("cmp_nobody", "99"):
@@ -167,13 +167,13 @@ async def test_campaigns_by_page_by_cursor_and_by_status(api: ReadPipeline) -> N
     query = """query($l: Int, $p: Int, $s: String, $a: String) { campaigns(limit: $l, page: $p, status: $s, after: $a) {
         edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage endCursor } } }"""
 
-    async def page(**asked: Any) -> tuple[list[str], Any]:
-        found = (await ask(api, query, **asked))["data"]["campaigns"]
-        return [edge["node"]["id"] for edge in found["edges"]], found["pageInfo"]
+    async def page(**variables: Any) -> tuple[list[str], Any]:
+        row = (await ask(api, query, **variables))["data"]["campaigns"]
+        return [edge["node"]["id"] for edge in row["edges"]], row["pageInfo"]
 
     newest = [f"cmp_{n}" for n in reversed(range(CAMPAIGNS))]
     by_page = [await page(l=3, p=p) for p in (1, 2, 3)]
-    assert [one for ids, _ in by_page for one in ids] == newest
+    assert [id_ for ids, _ in by_page for id_ in ids] == newest
     assert [info["hasNextPage"] for _, info in by_page] == [True, True, False]
     assert [info["hasPreviousPage"] for _, info in by_page] == [False, True, True]
     behind, info = await page(l=3, a=by_page[0][1]["endCursor"])
@@ -195,13 +195,13 @@ async def test_webhooks_and_their_log(api: ReadPipeline) -> None:
     log = """query($w: ID!, $a: String) { deliveries(webhookId: $w, first: 3, after: $a) { edges { cursor node {
         id deliveryId eventId contactId type attempt status responseCode error durationMs at nextAttemptAt } }
         pageInfo { hasNextPage endCursor } } }"""
-    one = (await ask(api, log, w="whk_2"))["data"]["deliveries"]
-    two = (await ask(api, log, w="whk_2", a=one["pageInfo"]["endCursor"]))["data"]["deliveries"]
-    nodes = [edge["node"] for edge in one["edges"] + two["edges"]]
+    deliveries = (await ask(api, log, w="whk_2"))["data"]["deliveries"]
+    two = (await ask(api, log, w="whk_2", a=deliveries["pageInfo"]["endCursor"]))["data"]["deliveries"]
+    nodes = [edge["node"] for edge in deliveries["edges"] + two["edges"]]
     shown = (await api.get("/v1/webhooks/whk_2/deliveries"))["data"]
     assert [list(node.values()) for node in nodes] == [[row[n] for n in _NAMES] for row in shown]
     assert len(nodes) == ATTEMPTS
-    assert (one["pageInfo"]["hasNextPage"], two["pageInfo"]["hasNextPage"]) == (True, False)
+    assert (deliveries["pageInfo"]["hasNextPage"], two["pageInfo"]["hasNextPage"]) == (True, False)
     for unknown in ("whk_99", "whk_nobody"):
         answer = await ask(api, log, w=unknown)
         assert answer["errors"][0]["extensions"]["code"] == "not_found"
@@ -234,9 +234,9 @@ async def test_each_asks_for_its_scope(api: ReadPipeline, query: str) -> None:
 
 async def test_a_logs_contact_asks_for_a_scope_of_its_own(api: ReadPipeline) -> None:
     query = '{ deliveries(webhookId: "whk_1", first: 1) { nodes { contactId contact { email } } } }'
-    found = await ask(api, query, key="sk_few")
-    assert {error["extensions"]["code"] for error in found["errors"]} == {"missing_scope"}
-    (node,) = found["data"]["deliveries"]["nodes"]
+    result = await ask(api, query, key="sk_few")
+    assert {error["extensions"]["code"] for error in result["errors"]} == {"missing_scope"}
+    (node,) = result["data"]["deliveries"]["nodes"]
     assert (node["contactId"], node["contact"]) == (cid("external_id:p3"), None)
     (node,) = (await ask(api, query))["data"]["deliveries"]["nodes"]
     assert node["contact"] == {"email": "3@b.c"}
@@ -270,6 +270,6 @@ async def test_the_number_of_queries_does_not_grow(api: ReadPipeline, query: str
     counts = {}
     for n in (1, WEBHOOKS):
         data, counts[n] = await counted(api.settings, state, home, query, n)
-        (found,) = data.values()
-        assert len(found["nodes"]) == n
+        (datum,) = data.values()
+        assert len(datum["nodes"]) == n
     assert counts[1] == counts[WEBHOOKS] <= most, counts

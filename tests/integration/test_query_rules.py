@@ -21,9 +21,9 @@ BUYERS = {"event": "bought", "count": {"op": "gte", "value": 2}}
 ANN, BOB = "external_id:ann", "anonymous_id:bob"
 
 
-def profile(who: str, **said: Any) -> Change:
-    said = {"identifiers": [ident(who)], "created_ms": NOW_MS, "updated_ms": NOW_MS, **said}
-    return change(cid(who), "profile", 1, profile=orjson.dumps(said))
+def profile(who: str, **fields: Any) -> Change:
+    fields = {"identifiers": [ident(who)], "created_ms": NOW_MS, "updated_ms": NOW_MS, **fields}
+    return change(cid(who), "profile", 1, profile=orjson.dumps(fields))
 
 
 def segment(name: str, rule: Any) -> Segment:
@@ -53,14 +53,14 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
                 for who, n, total in bought
             ),
         )
-        told = {
+        events = {
             "segment_id": "seg_buyers",
             "member": True,
             "segment_version": 3,
             "reason": "event",
             "event_id": "evt_2",
         }
-        await api.store(MEMBERSHIP_CHANGES, change(cid(ANN), "membership", 2, **told))
+        await api.store(MEMBERSHIP_CHANGES, change(cid(ANN), "membership", 2, **events))
         await api.define("segment", segment("seg_buyers", BUYERS))
         await api.define(
             "segment", segment("seg_pros", {"all": [{"segment": "seg_buyers"}, {"not": {"identified": False}}]})
@@ -89,8 +89,8 @@ async def post(api: ReadPipeline, path: str, body: Any = None, status: int = 200
     ],
 )
 async def test_preview_counts_whom_a_rule_would_have(api: ReadPipeline, rule: Any, who: list[str]) -> None:
-    found = await post(api, "/v1/segments/preview", {"rule": rule})
-    assert (found["contacts"], sorted(found["sample"])) == (len(who), sorted(map(cid, who)))
+    answer = await post(api, "/v1/segments/preview", {"rule": rule})
+    assert (answer["contacts"], sorted(answer["sample"])) == (len(who), sorted(map(cid, who)))
 
 
 @pytest.mark.parametrize(
@@ -107,10 +107,10 @@ async def test_preview_names_what_is_wrong(api: ReadPipeline, body: Any, param: 
 
 
 async def test_explain_says_what_counted(api: ReadPipeline) -> None:
-    found = await post(api, "/v1/segments/seg_buyers/explain?contact=external_id:ann")
+    answer = await post(api, "/v1/segments/seg_buyers/explain?contact=external_id:ann")
     leaf = {"path": "rule", "met": True, "value": 2, "threshold": 2, "events": ["evt_1", "evt_2"]}
-    assert (found["member"], found["version"], found["leaves"], found["changes_at"]) == (True, 3, [leaf], None)
-    assert found["since"] is not None
+    assert (answer["member"], answer["version"], answer["leaves"], answer["changes_at"]) == (True, 3, [leaf], None)
+    assert answer["since"] is not None
     other = await post(api, f"/v1/segments/seg_pros/explain?contact={cid(BOB)}")
     assert (other["member"], other["since"]) == (False, None)
     assert [(leaf["path"], leaf["met"]) for leaf in other["leaves"]] == [
@@ -135,11 +135,11 @@ async def test_a_difference_is_found_and_told(api: ReadPipeline) -> None:
     """Nothing is said of a segment whose history is on its way: nobody is in it yet, and everybody should be."""
 
     async def found() -> Any:
-        told = await api.get("/v1/parity")
-        return told if told["differences"] >= 2 else None
+        parity = await api.get("/v1/parity")
+        return parity if parity["differences"] >= 2 else None
 
-    told = await eventually(found, "a difference")
-    pairs = {(one["segment_id"], one["contact_id"]) for one in told["latest"]}
+    parity = await eventually(found, "a difference")
+    pairs = {(row["segment_id"], row["contact_id"]) for row in parity["latest"]}
     assert pairs == {("seg_buyers", cid(BOB)), ("seg_pros", cid(ANN))}
     log = (api.settings.home / "query.log").read_text()
     assert f"segment seg_buyers: membership of contact {cid(BOB)} differs from the rule" in log

@@ -39,46 +39,46 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
     """Three events of one id and one time, of a contact and a browser that merged into it, and their copies."""
     settings = fresh_settings(tmp_path_factory.mktemp("reads"), kafka=kafka, clickhouse=clickhouse)
     async with reads(settings) as api:
-        said = {"identifiers": [ident("external_id:ann"), ident("anonymous_id:z")], "created_ms": NOW_MS}
+        body = {"identifiers": [ident("external_id:ann"), ident("anonymous_id:z")], "created_ms": NOW_MS}
         ann = cid("external_id:ann")
-        await api.store(CONTACTS, change(ann, "profile", 1, profile=orjson.dumps({**said, "updated_ms": NOW_MS})))
+        await api.store(CONTACTS, change(ann, "profile", 1, profile=orjson.dumps({**body, "updated_ms": NOW_MS})))
         merge = {"loser": cid("anonymous_id:z"), "winner": ann, "version": 1, "at_ms": NOW_MS, "event_id": "m"}
         home = {"workspace": WORKSPACE, "environment": ENVIRONMENT}
         await api.store(OVERRIDES, {**home, **merge, "identifier": ident("anonymous_id:z")})
         await api.store(EVENTS, *EVENTS_OF_ANN)
         copies = [{**EVENTS_OF_ANN[0], "repeat": AGAIN}, {**EVENTS_OF_ANN[1], "repeat": CHANGED, "origin_offset": 1}]
         await api.store(DUPLICATES, *copies)
-        told = [
+        messages = [
             change(ann, "consent", n, event_id="3001", profile=orjson.dumps({"consent": "sms", "value": v, "key": key}))
             for n, (v, key) in enumerate(((True, event_key(EVENTS_OF_ANN[1])), (False, event_key(EVENTS_OF_ANN[0]))))
         ]
-        await api.store(CONSENT_CHANGES, *told)
+        await api.store(CONSENT_CHANGES, *messages)
         yield api
 
 
 async def pages(api: ReadPipeline, path: str) -> list[dict[str, Any]]:
     """Everything, one by one."""
-    found: list[dict[str, Any]] = []
+    items: list[dict[str, Any]] = []
     cursor = ""
     while cursor is not None:
         page = await api.get(path, limit=1, cursor=cursor)
-        found += page["data"]
+        items += page["data"]
         cursor = page["next_cursor"]
-    return found
+    return items
 
 
 async def test_a_contacts_pages_show_each_of_them_once(api: ReadPipeline) -> None:
     path = f"/v1/contacts/{cid('external_id:ann')}/events"
-    found = await pages(api, path)
-    assert sorted(e["type"] for e in found) == ["invoice", "order", "order"]
-    assert {e["event_id"] for e in found} == {"3001"}
+    rows = await pages(api, path)
+    assert sorted(e["type"] for e in rows) == ["invoice", "order", "order"]
+    assert {e["event_id"] for e in rows} == {"3001"}
     assert (await api.get(path))["meta"]["total"] == 3
     assert (await api.get(path, page=4, limit=1))["meta"]["total"] == 3
 
 
 async def test_each_consent_of_one_id_is_shown(api: ReadPipeline) -> None:
-    found = await pages(api, f"/v1/contacts/{cid('external_id:ann')}/consents")
-    assert sorted(one["value"] for one in found) == [False, True]
+    rows = await pages(api, f"/v1/contacts/{cid('external_id:ann')}/consents")
+    assert sorted(row["value"] for row in rows) == [False, True]
 
 
 async def test_the_rule_in_sql_counts_each(api: ReadPipeline) -> None:
@@ -88,18 +88,18 @@ async def test_the_rule_in_sql_counts_each(api: ReadPipeline) -> None:
         {"absent": {"event": "refund"}, "after": {"event": "invoice"}, "for": "1s"},
     ):
         answer = await api.http.post("/v1/segments/preview", json={"rule": rule})
-        found = answer.json()
-        assert (found["contacts"], found["sample"]) == (1, [cid("external_id:ann")]), (rule, answer.text)
+        body = answer.json()
+        assert (body["contacts"], body["sample"]) == (1, [cid("external_id:ann")]), (rule, answer.text)
 
 
 async def test_a_task_is_done_when_each_of_them_is(api: ReadPipeline) -> None:
-    found = await api.get(f"/v1/tasks/{TASK}")
-    assert found["status"] == "completed"
+    answer = await api.get(f"/v1/tasks/{TASK}")
+    assert answer["status"] == "completed"
     assert (
-        sorted((e["disposition"], e["reason"]) for e in found["events"] if e["disposition"] == "stored")
+        sorted((e["disposition"], e["reason"]) for e in answer["events"] if e["disposition"] == "stored")
         == [("stored", None)] * 3
     )
-    assert sorted(str(e["reason"]) for e in found["events"] if e["disposition"] == "duplicate") == [
+    assert sorted(str(e["reason"]) for e in answer["events"] if e["disposition"] == "duplicate") == [
         "None",
         "event_id_conflict",
     ]

@@ -52,8 +52,8 @@ async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFact
 
 async def test_the_size_at_the_end_of_each_interval(api: ReadPipeline) -> None:
     span: dict[str, Any] = {"from": iso(START), "to": iso(START + 6 * HOUR_MS)}
-    found = await api.get("/v1/segments/seg_h/history", interval="hour", **span)
-    assert [(p["at"], p["contacts"], p["entered"], p["left"]) for p in found["data"]] == [
+    answer = await api.get("/v1/segments/seg_h/history", interval="hour", **span)
+    assert [(p["at"], p["contacts"], p["entered"], p["left"]) for p in answer["data"]] == [
         (iso(START), 2, 1, 0),
         (iso(START + HOUR_MS), 3, 1, 0),
         (iso(START + 2 * HOUR_MS), 3, 1, 1),
@@ -71,12 +71,12 @@ async def test_the_size_at_the_end_of_each_interval(api: ReadPipeline) -> None:
 async def test_entries_and_exits_newest_first_by_page_and_by_cursor(api: ReadPipeline) -> None:
     listed = await api.get("/v1/segments/seg_h/changes", limit=100)
     who = {cid(f"external_id:{name}"): name for name in "abcdef"}
-    told = [(who[one["contact_id"]], one["change"], one["reason"]) for one in listed["data"]]
+    moves = [(who[row["contact_id"]], row["change"], row["reason"]) for row in listed["data"]]
     f = [("f", change, "event") for change in ("left", "entered", "left", "entered")]
-    assert told[:4] == f
-    assert set(told[4:6]) == {("b", "left", "time"), ("d", "entered", "event")}
-    assert told[6:] == [("c", "entered", RESTATED), ("b", "entered", "event"), ("a", "entered", BY_RULE)]
-    assert listed["meta"]["total"] == len(told) == 9
+    assert moves[:4] == f
+    assert set(moves[4:6]) == {("b", "left", "time"), ("d", "entered", "event")}
+    assert moves[6:] == [("c", "entered", RESTATED), ("b", "entered", "event"), ("a", "entered", BY_RULE)]
+    assert listed["meta"]["total"] == len(moves) == 9
     pages: list[Any] = []
     cursor = ""
     while cursor is not None:
@@ -85,10 +85,10 @@ async def test_entries_and_exits_newest_first_by_page_and_by_cursor(api: ReadPip
         cursor = page["next_cursor"]
     assert pages == listed["data"]
     left = await api.get("/v1/segments/seg_h/changes", change="left")
-    assert {one["change"] for one in left["data"]} == {"left"}
+    assert {row["change"] for row in left["data"]} == {"left"}
     assert left["meta"]["total"] == 3
     early = await api.get("/v1/segments/seg_h/changes", to=iso(START))
-    assert [one["event_id"] for one in early["data"]] == [None]
+    assert [row["event_id"] for row in early["data"]] == [None]
 
 
 async def test_what_is_refused(api: ReadPipeline) -> None:

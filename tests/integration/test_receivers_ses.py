@@ -38,17 +38,17 @@ class Amazon:
 
 @pytest_asyncio.fixture
 async def amazon() -> AsyncIterator[Amazon]:
-    found = Amazon()
+    amazon = Amazon()
     app = web.Application()
-    app.router.add_get("/{path:.*}", found.answer)
+    app.router.add_get("/{path:.*}", amazon.answer)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     host, port = runner.addresses[0][:2]
-    found.url = f"http://{host}:{port}"
+    amazon.url = f"http://{host}:{port}"
     try:
-        yield found
+        yield amazon
     finally:
         await runner.cleanup()
 

@@ -57,7 +57,7 @@ async def test_old_rows_of_the_workspace_go_and_no_others(settings: Settings) ->
         for _ in range(2):
             await keeper.keep([api._client], HOME)
         assert await names(api, "SELECT event_id FROM events FINAL ORDER BY event_id") == sorted(
-            one["event_id"] for one in kept
+            row["event_id"] for row in kept
         )
         assert await names(api, "SELECT DISTINCT event_id FROM duplicates") == ["lately"]
         assert await names(api, "SELECT DISTINCT attempt_id FROM delivery_attempts ORDER BY ALL") == ["new", "other"]
@@ -92,6 +92,6 @@ async def test_a_record_that_no_edge_wrote_removes_nothing(settings: Settings) -
         odd = HOME.model_copy(update={"retention": {"events": -5, "contacts": 1}})
         quoted = HOME.model_copy(update={"id": "o'x", "workspace": "o'x"})
         keeper = RetentionKeeper(settings, ControlState())
-        for one in (odd, quoted):
-            await keeper.keep([api._client], one)
+        for workspace in (odd, quoted):
+            await keeper.keep([api._client], workspace)
         assert await names(api, "SELECT event_id FROM events FINAL ORDER BY event_id") == ["a", "b"]

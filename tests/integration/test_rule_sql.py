@@ -40,9 +40,9 @@ def lived() -> tuple[SegmentsWorld, dict[str, Any], list[Event], list[Merge]]:
         events += fresh
         if chunk % 3 == 1:
             number = chunk * 10
-            one = merge(("anonymous_id", f"u{number}"), ("external_id", f"u{number + 1}"), at=world.now)
-            merges.append(one)
-            world.merge(one)
+            made_merge = merge(("anonymous_id", f"u{number}"), ("external_id", f"u{number + 1}"), at=world.now)
+            merges.append(made_merge)
+            world.merge(made_merge)
         world.pass_time(6 * HOUR)
     return world, rules, events, merges
 
@@ -79,10 +79,10 @@ async def test_live_memberships_are_those_of_the_rules_in_sql(clickhouse: str, t
     try:
         for name, tree in parsed.items():
             query = sql.members(rule_tree.expand(tree, parsed.get, (name,), lists), WORKSPACE, ENVIRONMENT, world.now)
-            found = {row[0] for row in (await client.query(query.sql, parameters=query.parameters)).result_rows}
-            if found != live[name]:
-                differences[name] = (rules[name], len(found - live[name]), len(live[name] - found))
-            telling += 0 < len(found) < len(everybody) - len(merges)
+            matching = {row[0] for row in (await client.query(query.sql, parameters=query.parameters)).result_rows}
+            if matching != live[name]:
+                differences[name] = (rules[name], len(matching - live[name]), len(live[name] - matching))
+            telling += 0 < len(matching) < len(everybody) - len(merges)
     finally:
         await client.close()
     assert differences == {}

@@ -77,7 +77,7 @@ async def test_sql_and_stream_agree_on_every_value(clickhouse: str) -> None:
     stored = [orjson.loads(document) for document in documents]
     client = await clickhouse_connect.get_async_client(dsn=clickhouse)
     wrong: list[Any] = []
-    rules = [parse({"attribute": "a.b", **one}) for one in comparisons()]
+    rules = [parse({"attribute": "a.b", **comparison}) for comparison in comparisons()]
     try:
         await client.command("CREATE TABLE rule_values (n UInt32, document String) ENGINE = Memory")
         await client.insert("rule_values", list(enumerate(documents)), column_names=["n", "document"])
@@ -85,13 +85,15 @@ async def test_sql_and_stream_agree_on_every_value(clickhouse: str) -> None:
             chunk = [tree for tree in rules[first : first + AT_ONCE] if isinstance(tree, Attribute)]
             parameters = Parameters()
             place = JsonColumn("document", ("a", "b"), parameters)
-            columns = ", ".join(f"groupArrayIf(n, {sql_values.test(place, one.test, parameters, 0)})" for one in chunk)
+            columns = ", ".join(
+                f"groupArrayIf(n, {sql_values.test(place, rule.test, parameters, 0)})" for rule in chunk
+            )
             sql = f"SELECT {columns} FROM rule_values SETTINGS precise_float_parsing = 1"
             row = (await client.query(sql, parameters=parameters.values)).result_rows[0]
-            for one, found in zip(chunk, row, strict=True):
-                holds = predicate(one.test)
+            for rule, matched in zip(chunk, row, strict=True):
+                holds = predicate(rule.test)
                 meant = {n for n, value in enumerate(stored) if holds(dig(value, ("a", "b")))}
-                wrong += [(one.test, stored[n], n in meant) for n in set(found) ^ meant]
+                wrong += [(rule.test, stored[n], n in meant) for n in set(matched) ^ meant]
     finally:
         await client.command("DROP TABLE IF EXISTS rule_values")
         await client.close()
@@ -100,8 +102,8 @@ async def test_sql_and_stream_agree_on_every_value(clickhouse: str) -> None:
 
 def test_ne_and_not_in_are_the_opposites_of_eq_and_in() -> None:
     for value in (*SCALARS, *TIMES, *OTHERS):
-        for wanted in SCALARS:
-            for positive, negative, operand in (("eq", "ne", wanted), ("in", "not_in", [wanted, "z"])):
+        for expected in SCALARS:
+            for positive, negative, operand in (("eq", "ne", expected), ("in", "not_in", [expected, "z"])):
                 yes, no = (parse({"attribute": "a", "op": op, "value": operand}) for op in (positive, negative))
                 assert isinstance(yes, Attribute)
                 assert isinstance(no, Attribute)
@@ -110,11 +112,11 @@ def test_ne_and_not_in_are_the_opposites_of_eq_and_in() -> None:
 
 def test_equality_is_the_same_from_both_sides() -> None:
     """Whichever of the two the rule says and the contact has."""
-    for one in SCALARS:
+    for operand in SCALARS:
         for other in SCALARS:
             ways = []
-            for wanted, value in ((one, other), (other, one)):
-                tree = parse({"attribute": "a", "op": "eq", "value": wanted})
+            for expected, value in ((operand, other), (other, operand)):
+                tree = parse({"attribute": "a", "op": "eq", "value": expected})
                 assert isinstance(tree, Attribute)
                 ways.append(predicate(tree.test)(value))
-            assert ways[0] == ways[1], (one, other)
+            assert ways[0] == ways[1], (operand, other)

@@ -41,7 +41,7 @@ class Tables:
 
 @pytest_asyncio.fixture
 async def tables(settings: Settings) -> AsyncIterator[Tables]:
-    await migrate(settings, [one for one in migrations() if one.name < UPGRADE])
+    await migrate(settings, [migration for migration in migrations() if migration.name < UPGRADE])
     writer = Writer(settings)
     await writer.start()
     client = await clickhouse_connect.get_async_client(
@@ -61,13 +61,13 @@ async def test_rows_that_only_share_an_id_stay_and_copies_collapse(tables: Table
     await migrate(settings)
     events = [placed(0), placed(1, type="invoice"), placed(2, "external_id:b"), placed(3), placed(4, "external_id:b")]
     await tables.store(EVENTS, *events)
-    wanted = sorted((e["type"], cid(f"external_id:{who}")) for e, who in zip(events[:3], "aab", strict=True))
+    expected = sorted((e["type"], cid(f"external_id:{who}")) for e, who in zip(events[:3], "aab", strict=True))
     sql = "SELECT type, own_contact_id FROM {} ORDER BY type, own_contact_id"
-    assert await tables.rows(sql.format("events_resolved")) == wanted
+    assert await tables.rows(sql.format("events_resolved")) == expected
     await tables.run("OPTIMIZE TABLE events FINAL")
-    assert await tables.rows(sql.format("events")) == wanted
-    known = {key for _, _, _, key in await tables.writer.recent_ids("t", 10, 100)}
-    assert known == {event_key(one) for one in events}
+    assert await tables.rows(sql.format("events")) == expected
+    existing = {key for _, _, _, key in await tables.writer.recent_ids("t", 10, 100)}
+    assert existing == {event_key(event) for event in events}
 
 
 async def test_rows_from_before_the_upgrade_stay_and_collapse_as_they_did(tables: Tables, settings: Settings) -> None:
@@ -77,7 +77,7 @@ async def test_rows_from_before_the_upgrade_stay_and_collapse_as_they_did(tables
         await tables.run(
             f"INSERT INTO events ({columns}) VALUES ('local', 'production', 'old', 'c', '{kind}', 1, {offset})"
         )
-    (upgrade,) = (one for one in migrations() if one.name == UPGRADE)
+    (upgrade,) = (migration for migration in migrations() if migration.name == UPGRADE)
     for statement in upgrade.statements(settings.clickhouse_database):
         await tables.run(statement)
     await migrate(settings)
@@ -95,21 +95,21 @@ async def test_every_copy_is_a_duplicate_of_its_sender(tables: Tables, settings:
     await migrate(settings)
     copies = [placed(1, repeat=AGAIN), placed(2, repeat=CHANGED), placed(3, "external_id:b", repeat=AGAIN)]
     await tables.store(DUPLICATES, *copies, *copies)
-    found = await tables.rows(
+    rows = await tables.rows(
         "SELECT type, own_contact_id, event_id_conflict FROM duplicates FINAL ORDER BY _origin_offset"
     )
     a, b = cid("external_id:a"), cid("external_id:b")
-    assert found == [("page_view", a, 0), ("page_view", a, 1), ("page_view", b, 0)]
+    assert rows == [("page_view", a, 0), ("page_view", a, 1), ("page_view", b, 0)]
 
 
 async def test_two_events_of_one_id_are_two_consents(tables: Tables, settings: Settings) -> None:
     await migrate(settings)
-    said = [
+    contents = [
         change(
             "cnt_1", "consent", n, event_id="3001", profile=b'{"consent":"email","value":%s,"key":"%s"}' % (value, key)
         )
         for n, (value, key) in enumerate(((b"true", b"k1"), (b"false", b"k2"), (b"false", b"k2")))
     ]
-    await tables.store(CONSENT_CHANGES, *said)
+    await tables.store(CONSENT_CHANGES, *contents)
     states = await tables.rows("SELECT state FROM consent_changes FINAL ORDER BY state")
     assert states == [("given",), ("withdrawn",)]

@@ -43,12 +43,12 @@ async def client(settings: Settings) -> AsyncIterator[Any]:
 
 
 async def columns(client: Any) -> dict[str, set[str]]:
-    found = await client.query(
+    rows = await client.query(
         "SELECT table, groupArray(name) FROM system.columns WHERE database = currentDatabase() AND table IN"
         " (SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree')"
         " GROUP BY table"
     )
-    return {table: set(names) for table, names in found.result_rows}
+    return {table: set(names) for table, names in rows.result_rows}
 
 
 async def test_every_table_that_can_name_a_contact_knows_of_erasure(client: Any) -> None:
@@ -75,7 +75,7 @@ async def test_rows_of_the_contact_until_then_go_and_no_others(client: Any) -> N
                 kept = {name: value for name, value in values.items() if name.strip("`") in names}
                 select = ", ".join(kept.values())
                 await client.command(f"INSERT INTO {table} ({', '.join(kept)}) SELECT {select}")
-    one = Erasure(
+    erasure = Erasure(
         id="ers_1",
         workspace=WORKSPACE,
         environment=ENVIRONMENT,
@@ -84,7 +84,7 @@ async def test_rows_of_the_contact_until_then_go_and_no_others(client: Any) -> N
         erased_ms=now_ms,
     )
     for _ in range(2):
-        await erase([client], one, now_ms + 1000)
+        await erase([client], erasure, now_ms + 1000)
         for table in sorted(tables.keys() - NAMELESS):
             left = {row[0] for row in (await client.query(f"SELECT DISTINCT _topic FROM {table}")).result_rows}
             assert f"t_{GONE}_old" not in left, table
@@ -94,7 +94,7 @@ async def test_rows_of_the_contact_until_then_go_and_no_others(client: Any) -> N
 async def test_what_is_read_again_of_the_erased_is_passed_over(settings: Settings) -> None:
     """All of it stands in Kafka and nothing in the tables: as after a reset of the group."""
     gone, other = cid("external_id:u1"), cid("external_id:u2")
-    one = Erasure(
+    erasure = Erasure(
         id="ers_1", workspace=WORKSPACE, environment=ENVIRONMENT, created_ms=NOW_MS, contacts=(gone,), erased_ms=NOW_MS
     )
     async with pipeline(settings) as pipe:
@@ -103,7 +103,7 @@ async def test_what_is_read_again_of_the_erased_is_passed_over(settings: Setting
             await pipe.raw(topics.LINKS, codec.encode_links([link(name, name)]))
         profile = orjson.dumps({"created_ms": NOW_MS, "updated_ms": NOW_MS})
         await pipe.changes(*(change(who, "profile", 1, profile=profile) for who in (gone, other)))
-        key, value = control_state.encode("erasure", one)
+        key, value = control_state.encode("erasure", erasure)
         await pipe.raw(topics.CONTROL, value, key=key)
         later = event("external_id:u1", event_id="evt_9", received_ms=NOW_MS + 1, origin_offset=9)
         async with process(settings, "clickhouse"):

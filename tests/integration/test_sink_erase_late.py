@@ -36,7 +36,7 @@ async def test_a_record_put_aside_after_the_first_pass_goes_with_the_second(clie
         f"INSERT INTO events (workspace, environment, event_id, own_contact_id, contact_id, received_at)"
         f" SELECT {home}, 'cnt_gone', 'cnt_gone', {at}"
     )
-    one = Erasure(
+    erasure = Erasure(
         id="ers_1",
         workspace=WORKSPACE,
         environment=ENVIRONMENT,
@@ -44,7 +44,7 @@ async def test_a_record_put_aside_after_the_first_pass_goes_with_the_second(clie
         contacts=("cnt_gone",),
         erased_ms=now_ms,
     )
-    await erase([client], one, now_ms, EVENTS)
+    await erase([client], erasure, now_ms, EVENTS)
     await client.command(
         f"INSERT INTO quarantine (workspace, event_id, payload, at, `offset`)"
         f" SELECT '{WORKSPACE}', 'evt_1', 'gone@x.y', {at}, 1"
@@ -53,6 +53,6 @@ async def test_a_record_put_aside_after_the_first_pass_goes_with_the_second(clie
         f"INSERT INTO duplicates (workspace, environment, event_id, own_contact_id, received_at)"
         f" SELECT {home}, 'cnt_gone', {at}"
     )
-    await erase([client], one, now_ms + 1000)
+    await erase([client], erasure, now_ms + 1000)
     for table in ("duplicates", "quarantine", "events"):
         assert (await client.query(f"SELECT count() FROM {table}")).result_rows == [(0,)], table

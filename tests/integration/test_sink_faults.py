@@ -208,12 +208,12 @@ async def test_poison_goes_to_quarantine_and_its_neighbours_are_stored(settings:
             await eventually(lambda: physical_is(pipe, 3), "the neighbours")
             await eventually(lambda: pipe.rows("SELECT 1 FROM contacts WHERE version = 4"), "the last contact")
             assert sink.poll() is None
-        found = await pipe.rows("SELECT topic, `offset`, `index`, event_id, reason FROM quarantine ORDER BY ALL")
+        rows = await pipe.rows("SELECT topic, `offset`, `index`, event_id, reason FROM quarantine ORDER BY ALL")
         events = await pipe.rows("SELECT event_id FROM events ORDER BY event_id")
         (payload,) = await pipe.rows("SELECT hex(payload) FROM quarantine WHERE event_id = 'evt_1'")
         versions = await pipe.rows("SELECT version FROM contacts FINAL")
     resolved, changes = topics.RESOLVED.name, topics.CHANGES.name
-    assert found == [
+    assert rows == [
         (changes, 0, 1, "", "unstorable"),
         (changes, 0, 2, "", "unstorable"),
         (changes, 0, 3, "", "unstorable"),

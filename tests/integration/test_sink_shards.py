@@ -42,12 +42,12 @@ async def shards(settings: Settings) -> AsyncIterator[Shards]:
     hosts = [settings.model_copy(update={"clickhouse_database": name}) for name in names]
     for host in hosts:
         await migrate(host)
-    found = Shards(settings.model_copy(update={"clickhouse_shards": 2}))
-    await found.open(hosts)
+    shards = Shards(settings.model_copy(update={"clickhouse_shards": 2}))
+    await shards.open(hosts)
     for table in (*STREAM.tables, CONTACTS):
-        await found.prepare(table)
-    yield found
-    await found.stop()
+        await shards.prepare(table)
+    yield shards
+    await shards.stop()
 
 
 def placed(n: int) -> Any:
@@ -62,9 +62,9 @@ async def test_each_row_is_on_the_shard_of_its_sender_once(shards: Shards) -> No
     for _ in range(2):  # a repeat, as after a lost answer
         await shards.insert(EVENTS, TOPIC, items(0, 40))
     by_shard = await shards.rows("SELECT event_id FROM events FINAL")
-    for shard, found in enumerate(by_shard):
-        assert sorted(found) == sorted(f"e{n}" for n in range(40) if shard_of("events", placed(n), 2) == shard)
-        assert len(found) > 5
+    for shard, stored in enumerate(by_shard):
+        assert sorted(stored) == sorted(f"e{n}" for n in range(40) if shard_of("events", placed(n), 2) == shard)
+        assert len(stored) > 5
     places = [(0, n, 0) for n in range(40)]
     assert await shards.stored_places([*places, (0, 99, 0)]) == {(0, n, 0): f"e{n}" for n in range(40)}
     assert len(await shards.recent_ids(TOPIC, 10, 1000)) == 40
@@ -73,7 +73,7 @@ async def test_each_row_is_on_the_shard_of_its_sender_once(shards: Shards) -> No
 async def test_of_a_block_that_one_shard_has_the_other_gets_the_rest(shards: Shards) -> None:
     """A sink dies during the second of two inserts: no row comes twice, and none is lost."""
     await shards.insert(EVENTS, TOPIC, items(0, 20))
-    half = [one for one in items(20, 40) if shards.lane_of("events", one.datum) == 1]
+    half = [item for item in items(20, 40) if shards.lane_of("events", item.datum) == 1]
     await shards.insert(EVENTS, TOPIC, half)
     bounds = {0: Bounds(committed=0, first=0, end=40)}
 
@@ -85,7 +85,7 @@ async def test_of_a_block_that_one_shard_has_the_other_gets_the_rest(shards: Sha
     work = await STREAM.sort(items(start, 40), {0: part}, shards.stored_places)
     for group in work.inserts:
         for table, some in group.items():
-            assert not {one.offset for one in some} & {one.offset for one in half}
+            assert not {item.offset for item in some} & {item.offset for item in half}
             await shards.insert(table, TOPIC, some)
     stored = await shards.rows("SELECT event_id FROM events")
     assert sorted(stored[0] + stored[1]) == sorted(f"e{n}" for n in range(40))
@@ -99,7 +99,7 @@ async def test_an_erasure_goes_through_all_shards(shards: Shards) -> None:
     profile = b'{"identifiers":[{"type":"external_id","value":"u1"}]}'
     await shards.insert(EVENTS, TOPIC, items(0, 12))
     await shards.insert(CONTACTS, "changes", [Item(0, 0, 0, change(contact, "profile", 1, profile=profile))])
-    one = Erasure(
+    erasure = Erasure(
         id="ers_1",
         workspace=WORKSPACE,
         environment=ENVIRONMENT,
@@ -119,7 +119,7 @@ async def test_an_erasure_goes_through_all_shards(shards: Shards) -> None:
             column_names=["workspace", "environment", "contact_id", "type", "value", "at"],
         )
         await insert([[WORKSPACE, ENVIRONMENT, cid(f"email:{v}"), "external_id", v, NOW_MS] for v in ("u1", "u2")])
-        await erase(opened, one, NOW_MS + 1)
+        await erase(opened, erasure, NOW_MS + 1)
     left = await shards.rows("SELECT event_id FROM events")
     assert sorted(left[0] + left[1]) == sorted(f"e{n}" for n in others)
     assert await shards.rows("SELECT contact_id FROM contacts") == [[], []]

@@ -66,8 +66,8 @@ def placed(event_id: str, origin: EventPosition = (0, 0, 0), **more: Any) -> Any
 async def test_of_two_rows_the_one_received_first_stays(tables: Tables, order: tuple[int, ...]) -> None:
     """Whichever was stored first, before the engine merges them and after."""
     for place, received in enumerate(order):
-        one = placed("evt_1", received_ms=NOW_MS + received, properties={"n": received})
-        await tables.store(one, first=place)
+        sample = placed("evt_1", received_ms=NOW_MS + received, properties={"n": received})
+        await tables.store(sample, first=place)
     before = await tables.rows("SELECT properties FROM events_resolved")
     await tables.run("OPTIMIZE TABLE events FINAL")
     after = await tables.rows("SELECT properties FROM events")
@@ -201,8 +201,8 @@ async def test_the_view_shows_whose_an_event_is_today(tables: Tables) -> None:
 
     await tables.store(*(placed(f"evt_{c}", **of(f"cnt_{c}")) for c in "abcd"), placed("evt_n", **of("")))
     await tables.store(placed("evt_e", environment="staging", **of("cnt_a")), first=10)
-    found = dict(await tables.rows("SELECT event_id, contact_id FROM events_resolved"))
-    assert found == {
+    results = dict(await tables.rows("SELECT event_id, contact_id FROM events_resolved"))
+    assert results == {
         "evt_a": "cnt_c",
         "evt_b": "cnt_b",
         "evt_c": "cnt_c",
@@ -221,8 +221,8 @@ async def test_the_tables_say_where_a_partition_goes_on(tables: Tables) -> None:
     assert await tables.writer.last_places("events", TOPIC, {0: 3, 1: 3}) == {1: (9, 0)}
     assert await tables.writer.last_places("events", "another", {0: 0}) == {}
     assert sorted(await tables.writer.highest_origins(TOPIC, {0: 0, 1: 0})) == [(0, (7, 2, 1)), (1, (7, 19, 0))]
-    found = await tables.writer.stored_places([(7, 2, 1), (7, 3, 0), (6, 2, 1)])
-    assert found == {(7, 2, 1): "evt_021"}
+    result = await tables.writer.stored_places([(7, 2, 1), (7, 3, 0), (6, 2, 1)])
+    assert result == {(7, 2, 1): "evt_021"}
     recent = await tables.writer.recent_ids(TOPIC, minutes=5, limit=1)
     assert [row[:3] for row in recent] == [(p, WORKSPACE, ENVIRONMENT) for p in (0, 1)]
 

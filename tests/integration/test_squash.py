@@ -133,7 +133,7 @@ async def test_what_a_killed_squash_left_behind_goes(api: ReadPipeline) -> None:
 
 
 async def _erase(api: ReadPipeline) -> None:
-    one = Erasure(
+    erasure = Erasure(
         id="ers_1",
         workspace=WORKSPACE,
         environment=ENVIRONMENT,
@@ -141,5 +141,5 @@ async def _erase(api: ReadPipeline) -> None:
         contacts=(cid("anonymous_id:b1"),),
         erased_ms=NOW_MS + 1,
     )
-    await erase([api._client], one, NOW_MS + 1)
-    assert await api.rows(f"SELECT count() FROM events FINAL WHERE own_contact_id = '{one.contacts[0]}'") == [(0,)]
+    await erase([api._client], erasure, NOW_MS + 1)
+    assert await api.rows(f"SELECT count() FROM events FINAL WHERE own_contact_id = '{erasure.contacts[0]}'") == [(0,)]

@@ -56,13 +56,13 @@ def home(tmp_path: Path) -> StackHome:
 
 
 @pytest.fixture
-def said() -> list[str]:
+def reports() -> list[str]:
     return []
 
 
 @pytest.fixture
-async def supervisor(home: StackHome, said: list[str]) -> AsyncIterator[Supervisor]:
-    made = Supervisor(home, said.append)
+async def supervisor(home: StackHome, reports: list[str]) -> AsyncIterator[Supervisor]:
+    made = Supervisor(home, reports.append)
     yield made
     await made.stop()
 
@@ -110,8 +110,8 @@ async def test_a_child_that_never_gets_ready_is_named(supervisor: Supervisor) ->
         await supervisor.ready("a", within_s=0.3)
 
 
-async def test_layers_end_in_reverse_order(home: StackHome, said: list[str], tmp_path: Path) -> None:
-    supervisor, order = Supervisor(home, said.append), tmp_path / "order"
+async def test_layers_end_in_reverse_order(home: StackHome, reports: list[str], tmp_path: Path) -> None:
+    supervisor, order = Supervisor(home, reports.append), tmp_path / "order"
     code = (
         "import signal, sys\n"
         f"def end(*_):\n open({str(order)!r}, 'a').write(sys.argv[1]); sys.exit()\n"
@@ -125,18 +125,18 @@ async def test_layers_end_in_reverse_order(home: StackHome, said: list[str], tmp
     assert order.read_text() == "321"
     assert not any(lives(number) for number in pids)
     assert list(home.run.iterdir()) == []
-    assert said == []  # nothing was restarted or killed on the way
+    assert reports == []  # nothing was restarted or killed on the way
 
 
-async def test_a_stubborn_child_is_killed(home: StackHome, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stubborn_child_is_killed(home: StackHome, reports: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deploy.local.supervisor.STOP_S", 0.2)
-    supervisor = Supervisor(home, said.append)
+    supervisor = Supervisor(home, reports.append)
     await supervisor.start([python("a", STUBBORN)])
     await supervisor.ready("a", within_s=20)
     number = pid(home, "a")
     await supervisor.stop()
     assert not lives(number)
-    assert said == ["a does not end; killing it"]
+    assert reports == ["a does not end; killing it"]
 
 
 async def test_an_unready_child_has_no_ready_file_of_its_predecessor(home: StackHome, supervisor: Supervisor) -> None:
@@ -191,12 +191,12 @@ def test_a_large_log_is_put_aside(home: StackHome, monkeypatch: pytest.MonkeyPat
 
 
 async def test_a_log_that_grows_while_it_is_written_is_rotated(
-    home: StackHome, said: list[str], monkeypatch: pytest.MonkeyPatch
+    home: StackHome, reports: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deploy.local.home.LOG_BYTES", 1000)
     monkeypatch.setattr("deploy.local.supervisor.ROTATE_S", 0.05)
     loud = READY + "import time\nwhile True: print('x' * 99, flush=True); time.sleep(0.01)"
-    supervisor = Supervisor(home, said.append)
+    supervisor = Supervisor(home, reports.append)
     await supervisor.start([python("a", loud)])
     try:
         aside = home.logs / "a.log.1"
@@ -207,7 +207,7 @@ async def test_a_log_that_grows_while_it_is_written_is_rotated(
         assert set(home.log_file("a").read_text()) <= set("x\n")  # no hole where the file was emptied
     finally:
         await supervisor.stop()
-    assert said == []
+    assert reports == []
 
 
 def up(home: StackHome, code: str = WAIT) -> tuple[bool, str]:

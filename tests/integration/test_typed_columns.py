@@ -74,12 +74,12 @@ def order(name: str, properties: dict[str, Any], **more: Any) -> Event:
 
 async def maps(api: ReadPipeline) -> dict[str, tuple[Any, ...]]:
     rows = await api.rows("SELECT event_id, strings, numbers, booleans, times FROM events_resolved")
-    return {name: tuple(found) for name, *found in rows}
+    return {name: tuple(columns) for name, *columns in rows}
 
 
 async def test_sink_and_sql_read_each_property_alike(settings: Settings) -> None:
     async with reads(settings) as api:
-        await api.store(EVENTS, *(order(f"e{n}", one) for n, one in enumerate(documents())))
+        await api.store(EVENTS, *(order(f"e{n}", document) for n, document in enumerate(documents())))
         for kind, column in COLUMNS.items():
             typed = [pair for pair in TYPED if pair[1] == kind]
             parameters = Parameters()
@@ -89,12 +89,12 @@ async def test_sink_and_sql_read_each_property_alike(settings: Settings) -> None
             rows = await api.rows(f"SELECT properties, {sql} FROM events FINAL", **parameters.values)
             assert len(rows) == 3 * len(VALUES)
             differ = {
-                text: (values_of(text.encode(), typed)[column], found)
-                for text, found in rows
-                if values_of(text.encode(), typed)[column] != found
+                text: (values_of(text.encode(), typed)[column], columns)
+                for text, columns in rows
+                if values_of(text.encode(), typed)[column] != columns
             }
             assert differ == {}, kind
-            assert sum(len(found) for _, found in rows) > 20, "values that fit are there"
+            assert sum(len(columns) for _, columns in rows) > 20, "values that fit are there"
 
 
 async def test_events_of_before_and_after_have_it_and_no_others(settings: Settings) -> None:
@@ -110,27 +110,27 @@ async def test_events_of_before_and_after_have_it_and_no_others(settings: Settin
             await api.define("typed_column", column)
         await keeper.keep(api._client, grace_s=3600)
         listed = await api.get("/v1/typed-columns")
-        assert {one["status"] for one in listed["data"]} == {"filling"}, "a change is waited on for a while"
+        assert {row["status"] for row in listed["data"]} == {"filling"}, "a change is waited on for a while"
 
         api._writer = await _writer(api, settings, state)
         await api.store(EVENTS, order("after", at), {**order("staging too", at), "environment": "staging"})
         await api.store(EVENTS, order("other", {"total": "no", "plan": None}))
         await keeper.keep(api._client, grace_s=0)
-        found = await maps(api)
-        assert found["before"] == found["after"]
-        strings, numbers, booleans, times = found["before"]
+        result = await maps(api)
+        assert result["before"] == result["after"]
+        strings, numbers, booleans, times = result["before"]
         assert (strings, numbers, booleans) == ({"plan": "pro"}, {"total": 12.5}, {"gift": True})
-        assert [int(one.timestamp() * 1000) for one in times.values()] == [NOW_MS]
-        assert all(found[name] == ({}, {}, {}, {}) for name in ("staging", "staging too", "theirs", "other"))
+        assert [int(time.timestamp() * 1000) for time in times.values()] == [NOW_MS]
+        assert all(result[name] == ({}, {}, {}, {}) for name in ("staging", "staging too", "theirs", "other"))
         total = (
             "SELECT sum(numbers['total']), countIf(numbers['total'] IS NULL), sum(numbers['nothing']) FROM events FINAL"
         )
         assert await api.rows(total) == [(25, 4, None)]
         listed = await api.get("/v1/typed-columns", limit=3)
-        assert [one["column"] for one in listed["data"]] == ["booleans['gift']", "strings['plan']", "times['sent']"]
-        assert {one["status"] for one in listed["data"]} == {"ready"}
+        assert [row["column"] for row in listed["data"]] == ["booleans['gift']", "strings['plan']", "times['sent']"]
+        assert {row["status"] for row in listed["data"]} == {"ready"}
         following = await api.get("/v1/typed-columns", cursor=listed["next_cursor"] or "none")
-        assert [one["property"] for one in following["data"]] == ["total"]
+        assert [row["property"] for row in following["data"]] == ["total"]
         assert (await api.get("/v1/typed-columns/total"))["status"] == "ready"
 
         # another type, another property, and a removed one
@@ -152,7 +152,7 @@ async def test_events_of_before_and_after_have_it_and_no_others(settings: Settin
             state.apply(*encode("typed_column", defined(name, "string").model_copy(update={"deleted": True})))
         assert state.typed_columns == {}
         await keeper.keep(api._client, grace_s=0)
-        assert all(one == ({}, {}, {}, {}) for one in (await maps(api)).values())
+        assert all(item == ({}, {}, {}, {}) for item in (await maps(api)).values())
 
 
 async def _writer(api: ReadPipeline, settings: Settings, state: ControlState) -> Writer:

@@ -37,8 +37,8 @@ async def result_of(up: Upstream, test: WebhookTestRequest) -> WebhookTestResult
     async def answered() -> WebhookTestResult | None:
         records = await up.records(topics.RECEIPTS)
         assert {record.key for record in records} <= {b"edge_1"}
-        found = [webhook_tests.decode_webhook_test_result(record.value) for record in records]
-        return next((one for one in found if one["id"] == test["id"]), None)
+        results = [webhook_tests.decode_webhook_test_result(record.value) for record in records]
+        return next((result for result in results if result["id"] == test["id"]), None)
 
     result: WebhookTestResult = await eventually(answered, "the result of a test message", 20)
     return result
@@ -48,8 +48,8 @@ async def result_of(up: Upstream, test: WebhookTestRequest) -> WebhookTestResult
 async def test_no_private_address_is_tried(strict: Upstream, host: str) -> None:
     """Though the definition was let through."""
     async with receiver() as endpoint:
-        one = await strict.define(webhook(f"http://{host}:{endpoint.port}/"))
-        test = wish(one, now_ms() + 60_000)
+        hook = await strict.define(webhook(f"http://{host}:{endpoint.port}/"))
+        test = wish(hook, now_ms() + 60_000)
         await strict.try_webhook(webhook_tests.encode_webhook_test(test))
         result = await result_of(strict, test)
     assert (result["reason"], result["response_code"], result["response_body"]) == ("private_address", 0, b"")
@@ -60,8 +60,8 @@ async def test_no_private_address_is_tried(strict: Upstream, host: str) -> None:
 async def test_what_is_late_unreadable_or_of_no_webhook_is_passed_over(tmp_path: Path, kafka: str) -> None:
     settings = fresh_settings(tmp_path, kafka=kafka).model_copy(update={"webhook_allow_private": True})
     async with upstream(settings) as up, process(settings, "webhooks"), receiver() as endpoint:
-        one = await up.define(webhook(endpoint.url()))
-        late, unknown, good = wish(one, now_ms() - 1), wish(webhook("http://127.0.0.1/"), now_ms() + 60_000), None
+        hook = await up.define(webhook(endpoint.url()))
+        late, unknown, good = wish(hook, now_ms() - 1), wish(webhook("http://127.0.0.1/"), now_ms() + 60_000), None
         for value in (
             b"",
             b"nonsense",
@@ -69,9 +69,9 @@ async def test_what_is_late_unreadable_or_of_no_webhook_is_passed_over(tmp_path:
             webhook_tests.encode_webhook_test(unknown),
         ):
             await up.try_webhook(value)
-        good = wish(one, now_ms() + 60_000)
+        good = wish(hook, now_ms() + 60_000)
         await up.try_webhook(webhook_tests.encode_webhook_test(good))
         assert (await result_of(up, good))["reason"] == ""
         assert len(endpoint.got) == 1
         assert len(await up.records(topics.RECEIPTS)) == 1
-        assert await up.attempts(one) == []
+        assert await up.attempts(hook) == []

@@ -45,15 +45,15 @@ async def refuse_poison(got: Got) -> Answer:
 async def test_a_delivery_that_cannot_be_read_is_its_own_failure(kafka: str, tmp_path: Path) -> None:
     settings = fresh_settings(tmp_path, kafka=kafka).model_copy(update={"webhook_allow_private": True})
     async with upstream(settings) as up, receiver(refuse_poison) as endpoint, process(settings, "webhooks"):
-        one = await up.define(webhook(endpoint.url(), "after"))
+        hook = await up.define(webhook(endpoint.url(), "after"))
         nowhere = await up.define(webhook("http://[", "after"))
-        poisoned = [poison(one.id, body, one.workspace, one.environment) for body in BODIES]
+        poisoned = [poison(hook.id, body, hook.workspace, hook.environment) for body in BODIES]
         for delivery in poisoned:
             await up.deliver(delivery)
 
         async def have_failed() -> bool:
-            found = await up.deliveries(one)
-            return all(d["id"] in found and found[d["id"]]["status"] == "failed" for d in poisoned)
+            result = await up.deliveries(hook)
+            return all(d["id"] in result and result[d["id"]]["status"] == "failed" for d in poisoned)
 
         await eventually(have_failed, "each of them has failed")
         await up.events(event("external_id:u1", event_id="evt_after", type="after"))

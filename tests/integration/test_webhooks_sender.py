@@ -32,8 +32,8 @@ async def sender(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
 
 @pytest_asyncio.fixture
 async def endpoint() -> AsyncIterator[WebhookReceiver]:
-    async with receiver() as one:
-        yield one
+    async with receiver() as opened:
+        yield opened
 
 
 async def arrived(endpoint: WebhookReceiver, count: int, within_s: float = 15) -> list[Got]:
@@ -46,24 +46,24 @@ async def arrived(endpoint: WebhookReceiver, count: int, within_s: float = 15) -
 
 async def attempts(sender: Upstream, of: Any, count: int) -> Any:
     async def logged() -> Any:
-        found = await sender.attempts(of)
-        return found if len(found) >= count else None
+        attempts = await sender.attempts(of)
+        return attempts if len(attempts) >= count else None
 
     return await eventually(logged, f"{count} attempts in the log")
 
 
 async def test_an_event_is_told_once_and_verifies(sender: Upstream, endpoint: WebhookReceiver) -> None:
-    one = await sender.define(webhook(endpoint.url(), "bought"))
+    hook = await sender.define(webhook(endpoint.url(), "bought"))
     other = event("external_id:u1", event_id="evt_other", type="looked")
     bought = event("external_id:u1", event_id="evt_b", type="bought", properties={"name": "Zoë"})
     await sender.events(other, bought)
     await sender.events(bought, event("external_id:u1", event_id="evt_c", type="bought"))
     got = await arrived(endpoint, 2)
     assert [g.json["id"] for g in got] == ["evt_b", "evt_c"]
-    assert Verifier(one.secret).verify(got[0].body, got[0].headers) == got[0].json
-    assert got[0].headers["altacee-signature"] == sign.altacee(one.secret, got[0].body)
+    assert Verifier(hook.secret).verify(got[0].body, got[0].headers) == got[0].json
+    assert got[0].headers["altacee-signature"] == sign.altacee(hook.secret, got[0].body)
     assert got[0].headers["altacee-event-id"] == "evt_b"
-    (first, second) = await attempts(sender, one, 2)
+    (first, second) = await attempts(sender, hook, 2)
     assert [first["id"], second["id"]] == [g.attempt_id for g in got]
     assert (first["status"], first["response_code"], first["response_body"]) == ("succeeded", 200, b"ok")
     assert first["request_body"] == got[0].body
@@ -100,9 +100,9 @@ async def test_a_failure_is_attempted_again_and_at_once_if_asked(sender: Upstrea
         return 500, b"broken " * 1000
 
     endpoint.decide = fail
-    one = await sender.define(webhook(endpoint.url()))
+    hook = await sender.define(webhook(endpoint.url()))
     await sender.events(event("external_id:u1", event_id="evt_f"))
-    (first,) = await attempts(sender, one, 1)
+    (first,) = await attempts(sender, hook, 1)
     assert (first["status"], first["response_code"], first["error"]) == ("pending", 500, "status 500")
     assert 4000 <= first["next_ms"] - first["at_ms"] - first["duration_ms"] <= 6500
     assert len(first["response_body"]) <= 2048
@@ -110,7 +110,7 @@ async def test_a_failure_is_attempted_again_and_at_once_if_asked(sender: Upstrea
     got = await arrived(endpoint, 2, within_s=3)
     assert len({g.attempt_id for g in got}) == 2
     assert {g.headers["altacee-event-id"] for g in got} == {"evt_f"}
-    _, second = await attempts(sender, one, 2)
+    _, second = await attempts(sender, hook, 2)
     assert (second["attempt"], second["status"]) == (2, "pending")
     assert 24_000 <= second["next_ms"] - second["at_ms"] <= 37_000
 
@@ -119,7 +119,7 @@ async def test_a_failure_is_attempted_again_and_at_once_if_asked(sender: Upstrea
 
     endpoint.decide = ok
     await sender.ask(second)
-    third = (await attempts(sender, one, 3))[-1]
+    third = (await attempts(sender, hook, 3))[-1]
     assert (third["attempt"], third["status"], third["next_ms"]) == (3, "succeeded", 0)
     await sender.ask(third)
     await arrived(endpoint, 4)
@@ -131,14 +131,14 @@ async def test_what_is_asked_for_during_an_attempt_follows_it(sender: Upstream, 
         return 500, b""
 
     endpoint.decide = slow
-    one = await sender.define(webhook(endpoint.url()))
+    hook = await sender.define(webhook(endpoint.url()))
     await sender.events(event("external_id:u1", event_id="evt_asked"))
-    (first,) = await attempts(sender, one, 1)
+    (first,) = await attempts(sender, hook, 1)
     await sender.ask(first)
     await arrived(endpoint, 2)
     await sender.ask(first)
     await arrived(endpoint, 3, within_s=3)
-    assert [a["attempt"] for a in await attempts(sender, one, 3)] == [1, 2, 3]
+    assert [a["attempt"] for a in await attempts(sender, hook, 3)] == [1, 2, 3]
 
 
 async def test_what_waits_for_an_endpoint_goes_with_it(sender: Upstream, endpoint: WebhookReceiver) -> None:
@@ -148,15 +148,15 @@ async def test_what_waits_for_an_endpoint_goes_with_it(sender: Upstream, endpoin
         return 500, b""
 
     endpoint.decide = fail
-    one, two = [await sender.define(webhook(endpoint.url(f"/{n}"))) for n in range(2)]
+    only, two = [await sender.define(webhook(endpoint.url(f"/{n}"))) for n in range(2)]
     await sender.events(event("external_id:u1", event_id="evt_waits"))
-    (first,) = await attempts(sender, one, 1)
+    (first,) = await attempts(sender, only, 1)
     (other,) = await attempts(sender, two, 1)
-    await sender.define(one.model_copy(update={"deleted": True}))
+    await sender.define(only.model_copy(update={"deleted": True}))
     await sender.define(two.model_copy(update={"status": "disabled"}))
 
     async def forgotten() -> bool:
-        return not await sender.deliveries(one)
+        return not await sender.deliveries(only)
 
     await eventually(forgotten, "a deleted endpoint's deliveries are forgotten")
     await sender.ask(first)
@@ -177,13 +177,13 @@ async def test_410_disables_the_endpoint(sender: Upstream, endpoint: WebhookRece
         return 410, b""
 
     endpoint.decide = gone
-    one = await sender.define(webhook(endpoint.url()))
+    hook = await sender.define(webhook(endpoint.url()))
     await sender.events(event("external_id:u1", event_id="evt_g1"))
-    (first,) = await attempts(sender, one, 1)
+    (first,) = await attempts(sender, hook, 1)
     assert (first["status"], first["next_ms"]) == ("failed", 0)
 
     async def disabled() -> bool:
-        return await sender.status(one) == "disabled"
+        return await sender.status(hook) == "disabled"
 
     await eventually(disabled, "the endpoint is disabled")
     async with receiver() as witness:
@@ -225,13 +225,13 @@ async def test_slow_and_dead_endpoints_delay_nobody(sender: Upstream, endpoint: 
         return all(logs.values()) and len(logs["hangs"]) >= 50
 
     await eventually(judged, "an attempt of each", within_s=20)
-    found = {name: (await sender.attempts(of))[0] for name, of in {**made, "dead": dead}.items()}
-    assert found["moved"]["response_code"] == 302
-    assert found["drips"]["status"] == "succeeded", "the status is the answer"
-    assert found["hangs"]["error"] == "no answer within 10 s"
-    assert 9_500 <= found["hangs"]["duration_ms"] <= 13_000
-    assert "cannot connect" in found["dead"]["error"]
-    assert {found[name]["status"] for name in ("moved", "nonsense", "hangs")} == {"pending"}
+    results = {name: (await sender.attempts(of))[0] for name, of in {**made, "dead": dead}.items()}
+    assert results["moved"]["response_code"] == 302
+    assert results["drips"]["status"] == "succeeded", "the status is the answer"
+    assert results["hangs"]["error"] == "no answer within 10 s"
+    assert 9_500 <= results["hangs"]["duration_ms"] <= 13_000
+    assert "cannot connect" in results["dead"]["error"]
+    assert {results[name]["status"] for name in ("moved", "nonsense", "hangs")} == {"pending"}
     assert len(await sender.attempts(dead)) < 70, "the breaker has opened"
 
 
@@ -262,16 +262,16 @@ async def test_one_contacts_messages_come_in_order_one_at_a_time(sender: Upstrea
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "[::1]", "[::ffff:127.0.0.1]", "2130706433"])
 async def test_private_addresses_are_not_reached(strict: Upstream, endpoint: WebhookReceiver, host: str) -> None:
     """However they are written, and though the definition was let through."""
-    one = await strict.define(webhook(f"http://{host}:{endpoint.port}/"))
+    hook = await strict.define(webhook(f"http://{host}:{endpoint.port}/"))
     await strict.events(event("external_id:u1", event_id=f"evt_{host}"))
-    logged = await attempts(strict, one, 1)
+    logged = await attempts(strict, hook, 1)
     first = logged[0]
     assert len(logged) == 1, logged
-    said = "InvalidUrl" if host in ("127.1", "2130706433") else "the address is private: refused"
+    reason = "InvalidUrl" if host in ("127.1", "2130706433") else "the address is private: refused"
     assert first["response_code"] == 0
-    assert first["error"].startswith(said)
+    assert first["error"].startswith(reason)
     assert endpoint.got == []
-    await strict.define(one.model_copy(update={"deleted": True}))
+    await strict.define(hook.model_copy(update={"deleted": True}))
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -42,9 +42,9 @@ def attempt(n: int) -> dict[str, Any]:
 async def api(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ReadPipeline]:
     settings = fresh_settings(tmp_path_factory.mktemp("lists"), kafka=kafka, clickhouse=clickhouse)
     async with reads(settings) as api:
-        said: dict[str, Any] = {"attributes": {"plan": "=1+1"}, "email": "me@x.io"}
+        body: dict[str, Any] = {"attributes": {"plan": "=1+1"}, "email": "me@x.io"}
         people = (contact(f"external_id:n{n}", attributes={"n": n}) for n in range(PEOPLE - 1))
-        await api.store(CONTACTS, contact(ME, **said), *people)
+        await api.store(CONTACTS, contact(ME, **body), *people)
         await api.store(OVERRIDES, merge(BEFORE, ME))
         events = [event(ME, event_id=f"evt_{n}", timestamp_ms=NOW_MS + n) for n in range(PEOPLE)]
         await api.store(EVENTS, *events, event(BEFORE, event_id="evt_before"), event("external_id:n1", event_id="x"))
@@ -80,7 +80,7 @@ async def test_a_list_is_whole_in_each_form(api: ReadPipeline) -> None:
         cursor = page["next_cursor"]
     assert objects == by_page
     assert len(objects) == PEOPLE
-    assert [row["id"] for row in rows] == [one["id"] for one in objects]
+    assert [row["id"] for row in rows] == [row["id"] for row in objects]
     (mine,) = [row for row in rows if row["external_id"] == "me"]
     # an attribute that no row of the first page has is no column of its own
     assert (mine["attributes"], mine["email"], mine["segments"]) == ('{"plan":"=1+1"}', "me@x.io", '["seg_1"]')
@@ -92,8 +92,8 @@ async def test_a_list_is_whole_in_each_form(api: ReadPipeline) -> None:
 async def test_filters_hold_and_pages_are_refused(api: ReadPipeline) -> None:
     text = await text_of(api, "/v1/events", "application/x-ndjson", format="ndjson", type="page_view")
     assert len({orjson.loads(line)["event_id"] for line in text.splitlines()}) == len(text.splitlines()) == PEOPLE + 2
-    one = await text_of(api, "/v1/contacts", "text/csv; charset=utf-8", format="csv", external_id="n3")
-    assert len(one.splitlines()) == 2
+    body = await text_of(api, "/v1/contacts", "text/csv; charset=utf-8", format="csv", external_id="n3")
+    assert len(body.splitlines()) == 2
     none = await text_of(api, "/v1/contacts", "text/csv; charset=utf-8", format="csv", external_id="nobody")
     assert len(none.splitlines()) == 1, "the columns alone"
     for name in ("limit", "page", "cursor"):
@@ -107,14 +107,14 @@ async def test_filters_hold_and_pages_are_refused(api: ReadPipeline) -> None:
 @pytest.mark.parametrize("name", [ME, BEFORE, cid(BEFORE)])
 async def test_an_export_has_everything_of_a_person_and_nothing_of_others(api: ReadPipeline, name: str) -> None:
     text = await text_of(api, f"/v1/contacts/{name}/export", "application/x-ndjson")
-    found = [orjson.loads(line) for line in text.splitlines()]
-    kinds = Counter(one["kind"] for one in found)
-    wanted = {"membership": PEOPLE, "event": PEOPLE + 1, "delivery": 2}
-    assert kinds == wanted | dict.fromkeys(("contact", "identity", "segment", "consent"), 1)
-    assert found[0]["email"] == "me@x.io"
-    assert len({one["event_id"] for one in found if one["kind"] == "event"}) == PEOPLE + 1
-    assert [one["member"] for one in found if one["kind"] == "membership"][:3] == [True, False, True]
-    assert [one["request_body"] for one in found if one["kind"] == "delivery"] == ['{"a":1}'] * 2
+    rows = [orjson.loads(line) for line in text.splitlines()]
+    kinds = Counter(row["kind"] for row in rows)
+    expected = {"membership": PEOPLE, "event": PEOPLE + 1, "delivery": 2}
+    assert kinds == expected | dict.fromkeys(("contact", "identity", "segment", "consent"), 1)
+    assert rows[0]["email"] == "me@x.io"
+    assert len({row["event_id"] for row in rows if row["kind"] == "event"}) == PEOPLE + 1
+    assert [row["member"] for row in rows if row["kind"] == "membership"][:3] == [True, False, True]
+    assert [row["request_body"] for row in rows if row["kind"] == "delivery"] == ['{"a":1}'] * 2
     assert (await api.get("/v1/contacts/external_id:nobody/export", 404))["error"]["code"] == "not_found"
 
 
