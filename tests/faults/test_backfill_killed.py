@@ -87,8 +87,8 @@ class Nemesis:
         sink = asyncio.create_task(self._kill_after(sink_s, "clickhouse-sink"))
         await self._kill_after(self._rng.uniform(0, latest_s), *WORKERS)
         async with self._stack.client() as client:
-            found = (await client.get("/v1/segments")).json()["data"]
-        self.caught += [f"{one['name']} v{one['version']} {one['status']}" for one in found]
+            segments = (await client.get("/v1/segments")).json()["data"]
+        self.caught += [f"{segment['name']} v{segment['version']} {segment['status']}" for segment in segments]
         await sink
 
     async def _kill_after(self, seconds: float, *victims: str) -> None:
@@ -130,8 +130,10 @@ async def live(stack: LocalStack, segments: dict[str, str], within_s: float) -> 
     deadline = time.monotonic() + within_s
     async with stack.client() as client:
         while True:
-            shown = {name: (await client.get(f"/v1/segments/{one}")).json() for name, one in segments.items()}
-            if all(one["status"] == "live" for one in shown.values()):
+            shown = {
+                name: (await client.get(f"/v1/segments/{segment_id}")).json() for name, segment_id in segments.items()
+            }
+            if all(segment["status"] == "live" for segment in shown.values()):
                 return shown
             assert time.monotonic() < deadline, f"{shown}\n{stack.log_tails()}"
             await asyncio.sleep(0.1)
@@ -170,6 +172,6 @@ async def test_history_is_counted_exactly_though_its_readers_are_killed(
     assert not problems, f"{problems}\n{nemesis.caught}\n{stack.log_tails()}"
     expected = {name: len(parts) for name, parts in ledger.members().items()}
     assert all(10 < count < PEOPLE for count in expected.values()), expected
-    assert {name: await listed(stack, one) for name, one in segments.items()} == expected
+    assert {name: await listed(stack, segment_id) for name, segment_id in segments.items()} == expected
     say(f"faults: back-fills cut off at {nemesis.caught}; members {expected}, {len(ledger.events)} events")
-    assert any("backfilling" in one for one in nemesis.caught), "no kill met a back-fill"
+    assert any("backfilling" in text for text in nemesis.caught), "no kill met a back-fill"

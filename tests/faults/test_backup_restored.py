@@ -77,7 +77,10 @@ async def forget_the_first(stack: LocalStack, topic: topics.Topic, count: int) -
 
 
 async def stored(stack: LocalStack) -> set[str]:
-    return {one for (one,) in await rows(stack, f"SELECT event_id FROM events WHERE startsWith(event_id, 'e{SEED}-')")}
+    return {
+        event_id
+        for (event_id,) in await rows(stack, f"SELECT event_id FROM events WHERE startsWith(event_id, 'e{SEED}-')")
+    }
 
 
 async def test_what_was_acknowledged_before_is_there_and_nothing_twice(
@@ -98,9 +101,9 @@ async def _expect_all_after_a_loss(
             hook = await client.post("/v1/webhooks", json={"url": endpoint.url(), "types": ["order_completed"]})
             assert hook.status_code == 201, hook.text
         await deliver(stack.settings.port, events[:BEFORE], before, per_second=2 * PER_SECOND)
-        orders = sum(one.get("event") == "order_completed" for one in before.events.values())
+        orders = sum(event.get("event") == "order_completed" for event in before.events.values())
         await eventually(lambda: len(endpoint.got) >= orders, "each order is told", within_s=60)
-        told = {got.json["id"] for got in endpoint.got}
+        delivered = {got.json["id"] for got in endpoint.got}
         await forget_the_first(stack, topics.RESOLVED, 3)
         during = SentLedger()
         backing_up = asyncio.create_task(asyncio.to_thread(headwater, stack.settings, "backup", place=place))
@@ -142,7 +145,7 @@ async def _expect_all_after_a_loss(
         assert "is not empty" in twice.stderr
         with local_stack(home, webhook_allow_private=True, **given) as stack:
             await _agree(stack, before, events, segments, say)
-            orders = {one["event_id"] for one in events if one.get("event") == "order_completed"}
+            orders = {event["event_id"] for event in events if event.get("event") == "order_completed"}
             await eventually(
                 lambda: len({got.json["id"] for got in endpoint.got}),
                 f"{len(orders)} orders are told",
@@ -150,9 +153,11 @@ async def _expect_all_after_a_loss(
                 meets=lambda told_now: told_now >= len(orders),
                 every_s=0.5,  # each look reads all of them
             )
-        asked = Counter(got.json["id"] for got in endpoint.got)
-        assert len(asked) == len(orders), "each order is told"
-        assert {one: asked[one] for one in told if asked[one] > 1} == {}, "what was told before is told once"
+        times = Counter(got.json["id"] for got in endpoint.got)
+        assert len(times) == len(orders), "each order is told"
+        assert {message_id: times[message_id] for message_id in delivered if times[message_id] > 1} == {}, (
+            "what was told before is told once"
+        )
 
 
 async def _agree(
@@ -173,10 +178,12 @@ async def _agree(
     seen = -1
     while seen != (seen := len(await stored(stack))):
         await asyncio.sleep(3)
-    known = await stored(stack)
-    say(f"faults: {len(before.events)} events were acknowledged before the backup, {len(known)} are in it")
-    assert known >= before.events.keys(), f"lost: {sorted(before.events.keys() - known)[:5]}\n{stack.log_tails()}"
-    restored = SentLedger({one["event_id"]: one for one in events if one["event_id"] in known})
+    stored_ids = await stored(stack)
+    say(f"faults: {len(before.events)} events were acknowledged before the backup, {len(stored_ids)} are in it")
+    assert stored_ids >= before.events.keys(), (
+        f"lost: {sorted(before.events.keys() - stored_ids)[:5]}\n{stack.log_tails()}"
+    )
+    restored = SentLedger({event["event_id"]: event for event in events if event["event_id"] in stored_ids})
     problems = await settled(stack, restored, segments, within_s=90)
     assert not problems, f"{problems}\n{stack.log_tails()}"
     everything = SentLedger()

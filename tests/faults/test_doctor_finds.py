@@ -51,17 +51,19 @@ def examined(stack: LocalStack) -> tuple[int, dict[str, dict[str, Any]]]:
     return done.returncode, {row["check"]: row for row in rows}
 
 
-def until(stack: LocalStack, told: Callable[[dict[str, dict[str, Any]]], bool]) -> dict[str, dict[str, Any]]:
+def until(stack: LocalStack, is_met: Callable[[dict[str, dict[str, Any]]], bool]) -> dict[str, dict[str, Any]]:
     """The findings once they say so."""
-    status, found = wait_until(lambda: examined(stack), "findings", PATIENCE_S, meets=lambda answer: told(answer[1]))
-    assert (status == 0) == all(row["state"] in ("ok", "skip") for row in found.values())
-    return dict(found)
+    status, findings = wait_until(
+        lambda: examined(stack), "findings", PATIENCE_S, meets=lambda answer: is_met(answer[1])
+    )
+    assert (status == 0) == all(row["state"] in ("ok", "skip") for row in findings.values())
+    return dict(findings)
 
 
-def well(found: dict[str, dict[str, Any]], *but: str) -> bool:
+def well(findings: dict[str, dict[str, Any]], *but: str) -> bool:
     """Nothing fails; what this machine has left, and what an earlier test left, is not looked at."""
     passing = {"disk", "inodes", "memory", "open files", "restarts", "quarantine", "webhooks", "canary", *but}
-    return all(row["state"] in ("ok", "skip") for name, row in found.items() if name not in passing)
+    return all(row["state"] in ("ok", "skip") for name, row in findings.items() if name not in passing)
 
 
 @contextlib.contextmanager
@@ -75,9 +77,9 @@ def frozen(stack: LocalStack, process: str) -> Iterator[int]:
 
 
 def test_a_stack_that_is_well_is_found_well(stack: LocalStack) -> None:
-    found = until(stack, well)
-    assert len(found) >= 25
-    assert "stored after" in found["canary"]["what"]
+    findings = until(stack, well)
+    assert len(findings) >= 25
+    assert "stored after" in findings["canary"]["what"]
 
 
 @pytest.mark.parametrize(
@@ -90,9 +92,9 @@ def test_a_stack_that_is_well_is_found_well(stack: LocalStack) -> None:
 )
 def test_a_frozen_process_is_named_with_its_pid(stack: LocalStack, process: str, checks: tuple[str, ...]) -> None:
     with frozen(stack, process) as pid:
-        found = until(stack, lambda found: all(found[name]["state"] == "fail" for name in checks))
-    assert process in found["processes"]["what"]
-    assert found["processes"]["remedy"] == f"kill -CONT {pid}"
+        findings = until(stack, lambda findings: all(findings[name]["state"] == "fail" for name in checks))
+    assert process in findings["processes"]["what"]
+    assert findings["processes"]["remedy"] == f"kill -CONT {pid}"
     until(stack, well)
 
 
@@ -100,8 +102,10 @@ def test_a_sink_that_stands_still_is_missed(stack: LocalStack) -> None:
     with frozen(stack, "clickhouse-sink"):
         body = {"type": "seen", "user_id": "late"}
         httpx.post(f"{stack.url}/v1/events", json=body, headers=SECRET, trust_env=False).raise_for_status()
-        found = until(stack, lambda found: found["lag"]["state"] == "fail" or found["members"]["state"] == "fail")
-        assert topics.CLICKHOUSE_GROUP in found["lag"]["what"] + found["members"]["what"]
+        findings = until(
+            stack, lambda findings: findings["lag"]["state"] == "fail" or findings["members"]["state"] == "fail"
+        )
+        assert topics.CLICKHOUSE_GROUP in findings["lag"]["what"] + findings["members"]["what"]
     until(stack, well)
 
 
@@ -109,8 +113,8 @@ async def test_a_record_that_nobody_can_read_is_in_quarantine(stack: LocalStack)
     producer = await kafka.started_producer(stack.settings)
     await producer.send_and_wait(topics.name(topics.EVENTS, stack.settings), b"\xffpoison", key=b"x")
     await producer.stop()
-    found = await asyncio.to_thread(until, stack, lambda found: found["quarantine"]["state"] == "warn")
-    assert found["quarantine"]["remedy"] == "headwater quarantine list"
+    findings = await asyncio.to_thread(until, stack, lambda findings: findings["quarantine"]["state"] == "warn")
+    assert findings["quarantine"]["remedy"] == "headwater quarantine list"
 
 
 def test_a_webhook_that_fails(stack: LocalStack) -> None:
@@ -120,20 +124,20 @@ def test_a_webhook_that_fails(stack: LocalStack) -> None:
     assert made.status_code == 201, made.text
     body = {"type": kind, "user_id": "w"}
     httpx.post(f"{stack.url}/v1/events", json=body, headers=SECRET, trust_env=False).raise_for_status()
-    found = until(stack, lambda found: found["webhooks"]["state"] == "warn")
-    assert made.json()["id"] in found["webhooks"]["what"]
-    assert f"/v1/webhooks/{made.json()['id']}/deliveries" in found["webhooks"]["remedy"]
+    findings = until(stack, lambda findings: findings["webhooks"]["state"] == "warn")
+    assert made.json()["id"] in findings["webhooks"]["what"]
+    assert f"/v1/webhooks/{made.json()['id']}/deliveries" in findings["webhooks"]["remedy"]
 
 
 def test_a_worker_that_ends_again_and_again(stack: LocalStack) -> None:
-    def kill_and_look(found: dict[str, dict[str, Any]]) -> bool:
+    def kill_and_look(findings: dict[str, dict[str, Any]]) -> bool:
         with contextlib.suppress(ProcessLookupError, FileNotFoundError, IndexError):
             os.kill(stack.pid("segments"), signal.SIGKILL)
-        return bool(found["restarts"]["state"] == "fail")
+        return bool(findings["restarts"]["state"] == "fail")
 
-    found = until(stack, kill_and_look)
-    assert "segments" in found["restarts"]["what"]
-    assert "logs/segments.log" in found["restarts"]["remedy"]
+    findings = until(stack, kill_and_look)
+    assert "segments" in findings["restarts"]["what"]
+    assert "logs/segments.log" in findings["restarts"]["remedy"]
     until(stack, well)
 
 
@@ -144,10 +148,10 @@ async def test_a_table_that_is_gone_and_a_schema_of_another_version(stack: Local
         await client.command(
             "ALTER TABLE _migrations UPDATE digest = 'x' WHERE name LIKE '0005%' SETTINGS mutations_sync = 1"
         )
-        found = await asyncio.to_thread(until, stack, lambda found: found["tables"]["state"] == "fail")
-        assert (found["tables"]["what"], found["tables"]["remedy"]) == (
+        findings = await asyncio.to_thread(until, stack, lambda findings: findings["tables"]["state"] == "fail")
+        assert (findings["tables"]["what"], findings["tables"]["remedy"]) == (
             "not there: events_resolved",
             "python -m deploy.provision",
         )
-        assert "0005_events_resolved.sql" in found["schema"]["what"]
+        assert "0005_events_resolved.sql" in findings["schema"]["what"]
     await client.close()

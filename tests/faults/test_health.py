@@ -25,15 +25,15 @@ EVENT = {"type": "seen", "user_id": "u"}
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    with local_stack(tmp_path_factory.mktemp("health"), read_deadline_s=3.0) as found:
-        yield found
+    with local_stack(tmp_path_factory.mktemp("health"), read_deadline_s=3.0) as running:
+        yield running
 
 
 @pytest.fixture
 def client(stack: LocalStack) -> Iterator[httpx.Client]:
     headers = {"Authorization": "Bearer sk_dev_local"}
-    with httpx.Client(base_url=stack.url, headers=headers, timeout=40, trust_env=False) as found:
-        yield found
+    with httpx.Client(base_url=stack.url, headers=headers, timeout=40, trust_env=False) as connected:
+        yield connected
 
 
 @contextmanager
@@ -63,13 +63,13 @@ def all_is_well(stack: LocalStack, client: httpx.Client) -> None:
 
 
 def test_a_stack_that_is_well_says_so_of_each_process(stack: LocalStack, client: httpx.Client) -> None:
-    told = status(stack)
-    assert told.returncode == 0, f"it has just come up: {told.stdout}"
-    code, said = ready(client)
-    assert (code, said["events"], said["reads"], said["status"]) == (200, True, True, "ready")
+    output = status(stack)
+    assert output.returncode == 0, f"it has just come up: {output.stdout}"
+    code, body = ready(client)
+    assert (code, body["events"], body["reads"], body["status"]) == (200, True, True, "ready")
     expected = {"identity", "segments", "clickhouse-sink", "query", "webhooks", "ingest", "kafka", "clickhouse"}
-    assert expected | {"disk", "reads"} <= said["components"].keys()
-    assert {one["state"] for one in said["components"].values()} == {"ok"}
+    assert expected | {"disk", "reads"} <= body["components"].keys()
+    assert {component["state"] for component in body["components"].values()} == {"ok"}
     listed = status(stack).stdout
     assert all(f"\n{name} " in f"\n{listed}" for name in expected)
     assert "MB free" in listed
@@ -79,8 +79,8 @@ def test_a_frozen_broker_is_told_and_nothing_hangs(stack: LocalStack, client: ht
     all_is_well(stack, client)
     with frozen(stack, "kafka"):
         wait_until(lambda: ready(client)[0] == 503, "a frozen broker", TOLD_S)
-        code, said = ready(client, **{"for": "events"})
-        assert (code, said["events"], said["components"]["kafka"]["state"]) == (503, False, "away")
+        code, only = ready(client, **{"for": "events"})
+        assert (code, only["events"], only["components"]["kafka"]["state"]) == (503, False, "away")
         rule = {"name": "x", "rule": {"event": "seen", "count": {"op": "gte", "value": 1}}}
         for method, path, body in (
             ("POST", "/v1/events", EVENT),
@@ -94,9 +94,9 @@ def test_a_frozen_broker_is_told_and_nothing_hangs(stack: LocalStack, client: ht
             assert (answer.status_code, path) == (503, path), answer.text
             assert answer.headers["retry-after"] == "1"
             assert time.monotonic() - began < 12, path
-        told = status(stack)
-        assert told.returncode == 1
-        assert "stopped: a signal has stopped it" in told.stdout
+        output = status(stack)
+        assert output.returncode == 1
+        assert "stopped: a signal has stopped it" in output.stdout
         wait_until(lambda: "waiting: kafka" in status(stack).stdout, "the stages do not say what they wait for", TOLD_S)
     all_is_well(stack, client)
     assert client.post("/v1/events", json=EVENT).status_code == 202
@@ -106,9 +106,9 @@ def test_a_frozen_database_is_told_and_events_are_still_taken(stack: LocalStack,
     all_is_well(stack, client)
     with frozen(stack, "clickhouse"):
         wait_until(lambda: ready(client)[0] == 503, "a frozen database", TOLD_S)
-        code, said = ready(client, **{"for": "events"})
-        assert (code, said["events"], said["reads"]) == (200, True, False)
-        assert "clickhouse" in said["components"]["reads"]["reason"]
+        code, body = ready(client, **{"for": "events"})
+        assert (code, body["events"], body["reads"]) == (200, True, False)
+        assert "clickhouse" in body["components"]["reads"]["reason"]
         assert client.post("/v1/events", json=EVENT).status_code == 202
         began = time.monotonic()
         answer = client.get("/v1/contacts")
@@ -122,15 +122,15 @@ def test_a_frozen_database_is_told_and_events_are_still_taken(stack: LocalStack,
         assert status(stack).returncode == 1
     all_is_well(stack, client)
     assert client.get("/v1/contacts").status_code == 200
-    assert [one["name"] for one in client.get("/v1/segments").json()["data"]].count("made meanwhile") == 1
+    assert [row["name"] for row in client.get("/v1/segments").json()["data"]].count("made meanwhile") == 1
 
 
 def test_a_frozen_worker_is_told_by_its_silence(stack: LocalStack, client: httpx.Client) -> None:
     all_is_well(stack, client)
     with frozen(stack, "segments"):
         wait_until(lambda: ready(client)[1]["components"]["segments"]["state"] == "silent", "a frozen worker", TOLD_S)
-        code, said = ready(client)
-        assert (code, said["status"]) == (200, "degraded")
+        code, body = ready(client)
+        assert (code, body["status"]) == (200, "degraded")
         assert status(stack).returncode == 1
     all_is_well(stack, client)
 
@@ -143,9 +143,9 @@ def test_a_worker_that_keeps_dying_is_told_with_its_reason(stack: LocalStack, cl
         wait_until(lambda before=before: stack.pid("webhooks") != before, "it is not started again", TOLD_S)  # type: ignore[misc]
     wait_until(lambda: ready(client)[1]["components"]["webhooks"]["state"] == "restarting", "a crash loop", TOLD_S)
     assert ready(client)[1]["status"] == "degraded"
-    told = status(stack)
-    assert told.returncode == 1
-    (line,) = [line for line in told.stdout.splitlines() if line.startswith("webhooks")]
+    output = status(stack)
+    assert output.returncode == 1
+    (line,) = [line for line in output.stdout.splitlines() if line.startswith("webhooks")]
     assert "it ended 2 times: was killed by signal 9" in line
-    known = json.loads((stack.settings.home / "run" / "stack.json").read_text())
-    assert known["webhooks"]["restarts"] == 2
+    recorded = json.loads((stack.settings.home / "run" / "stack.json").read_text())
+    assert recorded["webhooks"]["restarts"] == 2

@@ -87,11 +87,11 @@ async def send(pipe: Pipeline, nth: int) -> None:
     """One block for each table; its contacts are nobody else's."""
     who = [f"external_id:u{nth}-{i}" for i in range(BLOCK)]
     await pipe.resolved(
-        [event(one, event_id=f"evt_{nth}_{i}", origin_offset=nth * BLOCK + i) for i, one in enumerate(who)]
+        [event(person, event_id=f"evt_{nth}_{i}", origin_offset=nth * BLOCK + i) for i, person in enumerate(who)]
     )
     await pipe.changes(
-        *(change(cid(one), "profile", nth + 1) for one in who),
-        *(change(cid(one), "membership", nth + 1, member=True, **SEGMENT) for one in who),
+        *(change(cid(person), "profile", nth + 1) for person in who),
+        *(change(cid(person), "membership", nth + 1, member=True, **SEGMENT) for person in who),
     )
 
 

@@ -118,8 +118,8 @@ async def is_told(http: httpx.AsyncClient, words: str) -> bool:
 
 
 async def is_done(http: httpx.AsyncClient, erasure: str) -> bool:
-    found = await http.get(erasure)
-    return found.status_code == 200 and found.json()["status"] == "done"
+    answer = await http.get(erasure)
+    return answer.status_code == 200 and answer.json()["status"] == "done"
 
 
 async def remains_removed(stack: LocalStack) -> None:

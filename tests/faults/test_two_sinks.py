@@ -59,7 +59,7 @@ def second_sink(settings: Settings, home: Path) -> Iterator["Popen[bytes]"]:
 
 async def shares(settings: Settings) -> dict[int, int]:
     """Worker of the sink -> its partitions of all topics."""
-    return {one.worker: one.partitions for one in await members(settings) if one.stage == "clickhouse"}
+    return {member.worker: member.partitions for member in await members(settings) if member.stage == "clickhouse"}
 
 
 async def has_all(settings: Settings) -> bool:
@@ -80,9 +80,9 @@ async def test_one_that_died_is_retired_and_the_other_is_killed(
     segments = await create_segments(stack, RULES)
     events = make_events(21, 4_000, people=600, now_ms=time.time_ns() // 1_000_000)
     with second_sink(stack.settings, tmp_path) as second:
-        found = await shares(stack.settings)
-        assert set(found) == {0, 1}
-        assert abs(found[0] - found[1]) <= 1, found
+        result = await shares(stack.settings)
+        assert set(result) == {0, 1}
+        assert abs(result[0] - result[1]) <= 1, result
         sending = asyncio.create_task(deliver(stack.settings.port, events, ledger, per_second=PER_SECOND))
         await eventually(lambda: len(ledger.events) >= 1_000, "both store events")
         second.kill()

@@ -44,9 +44,9 @@ async def send(up: Upstream, seconds: float) -> set[tuple[str, str]]:
                     change(contact, "membership", 3, **again),
                 )
                 expected |= {(contact, "contact.created"), (contact, "segment.entered")}
-            one = event(person, event_id=f"evt_{turn}_{n}", type="happened")
-            await up.events(*([one] * (1 + n % 2)))
-            expected.add((contact, one["event_id"]))
+            made_event = event(person, event_id=f"evt_{turn}_{n}", type="happened")
+            await up.events(*([made_event] * (1 + n % 2)))
+            expected.add((contact, made_event["event_id"]))
             await asyncio.sleep(seconds / (EVENTS_EACH * CONTACTS))
     return expected
 
@@ -63,13 +63,13 @@ async def test_every_delivery_arrives_whenever_the_sender_is_killed(
     kills = form.number("kills of the sender of webhooks", short=4, full=8)
     rng = random.Random(SEED)
     settings = fresh_settings(tmp_path, kafka=kafka).model_copy(update={"webhook_allow_private": True})
-    asked: Counter[tuple[str, str]] = Counter()
+    times: Counter[tuple[str, str]] = Counter()
     taken: Counter[tuple[str, str]] = Counter()
 
     async def decide(got: Got) -> Answer:
         what = told(got)
-        asked[what] += 1
-        if asked[what] == 1 and rng.random() < REFUSED:
+        times[what] += 1
+        if times[what] == 1 and rng.random() < REFUSED:
             return 503, b""
         await asyncio.sleep(rng.random() * 0.02)
         taken[what] += 1
@@ -77,7 +77,7 @@ async def test_every_delivery_arrives_whenever_the_sender_is_killed(
 
     plan = [0.05 + rng.random() for _ in range(kills)]
     async with upstream(settings) as up, receiver(decide) as endpoint:
-        one = await up.define(webhook(endpoint.url()))
+        hook = await up.define(webhook(endpoint.url()))
         sending = asyncio.create_task(send(up, sum(plan) + kills))
         for turn, after in enumerate(plan):
             async with process(settings, "webhooks") as child:
@@ -95,11 +95,11 @@ async def test_every_delivery_arrives_whenever_the_sender_is_killed(
             await eventually(all_taken, f"everything arrives; plan {plan}", within_s=40)
 
             async def all_logged() -> bool:
-                done = {a["delivery_id"] for a in await up.attempts(one) if a["status"] == "succeeded"}
+                done = {a["delivery_id"] for a in await up.attempts(hook) if a["status"] == "succeeded"}
                 return len(done) == len(expected)
 
             await eventually(all_logged, "everything is logged")
-        log = await up.attempts(one)
+        log = await up.attempts(hook)
     ids = [got.attempt_id for got in endpoint.got]
     repeated = sum(taken.values()) - len(taken)
     say(

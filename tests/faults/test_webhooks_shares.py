@@ -30,28 +30,28 @@ def share(settings: Settings, folder: Path, number: int) -> Settings:
 def of_share(settings: Settings, ids: set[str]) -> set[str]:
     """Events of contacts that lie in this sender's partitions."""
     mine = set(partitions_of(settings))
-    homes = {one: cid(f"external_id:p{one.rsplit('_', 1)[1]}") for one in ids}
-    return {one for one, contact in homes.items() if partition_of(contact, settings.partitions) in mine}
+    homes = {message_id: cid(f"external_id:p{message_id.rsplit('_', 1)[1]}") for message_id in ids}
+    return {message_id for message_id, contact in homes.items() if partition_of(contact, settings.partitions) in mine}
 
 
 async def test_each_share_is_sent_by_its_sender_once(kafka: str, tmp_path: Path, say: Callable[[str], None]) -> None:
     shared = {"webhook_allow_private": True, "session_timeout_s": 6.0, "webhook_senders": 2}
     settings = fresh_settings(tmp_path / "-", kafka=kafka).model_copy(update=shared)
     first, second = share(settings, tmp_path, 0), share(settings, tmp_path, 1)
-    told = Endpoint()
+    answering = Endpoint()
 
-    async def taken(wanted: set[str], why: str) -> None:
+    async def taken(expected: set[str], why: str) -> None:
         async def are() -> bool:
-            return told.taken.keys() >= wanted
+            return answering.taken.keys() >= expected
 
         await eventually(are, why, within_s=60)
 
-    async with upstream(settings) as up, receiver(told.decide) as endpoint:
-        one = await up.define(webhook(endpoint.url()))
+    async with upstream(settings) as up, receiver(answering.decide) as endpoint:
+        hook = await up.define(webhook(endpoint.url()))
 
         async def logged(count: int) -> None:
             async def are() -> bool:
-                return sum(d["status"] == "succeeded" for d in (await up.deliveries(one)).values()) >= count
+                return sum(d["status"] == "succeeded" for d in (await up.deliveries(hook)).values()) >= count
 
             await eventually(are, f"{count} deliveries are done", within_s=60)
 
@@ -61,14 +61,14 @@ async def test_each_share_is_sent_by_its_sender_once(kafka: str, tmp_path: Path,
             mine = of_share(first, alone)
             assert 0 < len(mine) < COUNT
             await taken(mine, "the first sends its share")
-            assert told.taken.keys() == mine, "and nothing of the other's"
+            assert answering.taken.keys() == mine, "and nothing of the other's"
 
             b = await asyncio.to_thread(stack.enter_context, sender(second))
             await taken(alone, "the second sends its own")
             both = await happen(up, "both", COUNT)
             await taken(both, "both send")
             await logged(2 * COUNT)
-            assert set(told.asked.values()) == {1}
+            assert set(answering.requests.values()) == {1}
 
             b.kill()
             b.wait()
@@ -78,26 +78,26 @@ async def test_each_share_is_sent_by_its_sender_once(kafka: str, tmp_path: Path,
             await asyncio.to_thread(stack.enter_context, sender(second))
             await taken(away, "the second is back, with an empty disk")
             await logged(3 * COUNT)
-            told_before = Counter(told.asked)
+            told_before = Counter(answering.requests)
             last = await happen(up, "last", 20)
             await taken(last, "both go on")
     say(f"webhooks: {len(mine)} of {COUNT} events were the first sender's")
-    assert told.asked == told_before | Counter(last)
-    assert set(told.asked.values()) == {1}, "nothing that was done is sent again"
+    assert answering.requests == told_before | Counter(last)
+    assert set(answering.requests.values()) == {1}, "nothing that was done is sent again"
 
 
 async def test_a_disk_of_another_share_is_emptied(kafka: str, tmp_path: Path) -> None:
     shared = {"webhook_allow_private": True, "session_timeout_s": 6.0}
     alone = fresh_settings(tmp_path / "a", kafka=kafka).model_copy(update=shared)
-    told = Endpoint("refused")
-    async with upstream(alone) as up, receiver(told.decide) as endpoint:
-        one = await up.define(webhook(endpoint.url()))
+    answering = Endpoint("refused")
+    async with upstream(alone) as up, receiver(answering.decide) as endpoint:
+        hook = await up.define(webhook(endpoint.url()))
         with ExitStack() as stack:
             await asyncio.to_thread(stack.enter_context, sender(alone))
             refused = await happen(up, "refused", RETRIED)
 
             async def wait() -> bool:
-                return sum(d["attempts"] > 0 for d in (await up.deliveries(one)).values()) == len(refused)
+                return sum(d["attempts"] > 0 for d in (await up.deliveries(hook)).values()) == len(refused)
 
             await eventually(wait, "each was refused once", within_s=40)
         halves = alone.model_copy(update={"webhook_senders": 2})
@@ -107,8 +107,8 @@ async def test_a_disk_of_another_share_is_emptied(kafka: str, tmp_path: Path) ->
                 await asyncio.to_thread(stack.enter_context, sender(settings))
 
             async def done() -> bool:
-                return told.taken.keys() >= refused
+                return answering.taken.keys() >= refused
 
             await eventually(done, "each sender makes the second attempts of its share", within_s=60)
-    assert {told.asked[one] for one in refused} == {2}
+    assert {answering.requests[message_id] for message_id in refused} == {2}
     assert (alone.home / "state" / "webhooks.share").read_text() == "0/2"

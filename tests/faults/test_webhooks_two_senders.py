@@ -60,22 +60,22 @@ class Endpoint:
 
     def __init__(self, *refused_once: str) -> None:
         self._refused_once = refused_once
-        self.asked: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
         self.taken: Counter[str] = Counter()
 
     async def decide(self, got: Got) -> Answer:
-        one = got.json["id"]
-        self.asked[one] += 1
-        if got.json["type"] in self._refused_once and self.asked[one] == 1:
+        message_id = got.json["id"]
+        self.requests[message_id] += 1
+        if got.json["type"] in self._refused_once and self.requests[message_id] == 1:
             return 503, b""
-        self.taken[one] += 1
+        self.taken[message_id] += 1
         return 200, b""
 
 
 async def happen(up: Upstream, kind: str, count: int) -> set[str]:
     ids = [f"evt_{kind}_{n}" for n in range(count)]
-    for n, one in enumerate(ids):
-        await up.events(event(f"external_id:p{n}", event_id=one, type=kind))
+    for n, message_id in enumerate(ids):
+        await up.events(event(f"external_id:p{n}", event_id=message_id, type=kind))
     return set(ids)
 
 
@@ -86,23 +86,23 @@ async def test_one_of_two_senders_works_and_the_other_takes_over(
     shared = {"webhook_allow_private": True, "session_timeout_s": SESSION_S}
     first = fresh_settings(tmp_path / "a", kafka=kafka).model_copy(update=shared)
     second = first.model_copy(update={"home": tmp_path / "b"})
-    told = Endpoint("retried")
+    answering = Endpoint("retried")
 
     async def all_taken(expected: set[str], why: str) -> float:
         began = time.monotonic()
 
         async def done() -> bool:
-            return told.taken.keys() >= expected
+            return answering.taken.keys() >= expected
 
         await eventually(done, why, within_s=40)
         return time.monotonic() - began
 
-    async with upstream(first) as up, receiver(told.decide) as endpoint:
-        one = await up.define(webhook(endpoint.url()))
+    async with upstream(first) as up, receiver(answering.decide) as endpoint:
+        hook = await up.define(webhook(endpoint.url()))
 
         async def logged(count: int, status: str) -> None:
             async def are() -> bool:
-                return sum(d["status"] == status for d in (await up.deliveries(one)).values()) >= count
+                return sum(d["status"] == status for d in (await up.deliveries(hook)).values()) >= count
 
             await eventually(are, f"{count} deliveries are {status}")
 
@@ -130,10 +130,10 @@ async def test_one_of_two_senders_works_and_the_other_takes_over(
             expected |= await happen(up, "killed", 50)
             killed_s = await all_taken(expected, "the first one takes over from one that was killed")
     say(f"webhooks: another sender took over within {slept_s:.1f} s of a stop and {killed_s:.1f} s of a kill")
-    assert told.taken.keys() == expected | retried
-    assert set(told.taken.values()) == {1}, "nothing is doubled"
-    assert {told.asked[one] for one in retried} == {2}
-    assert {told.asked[one] for one in expected} == {1}
+    assert answering.taken.keys() == expected | retried
+    assert set(answering.taken.values()) == {1}, "nothing is doubled"
+    assert {answering.requests[message_id] for message_id in retried} == {2}
+    assert {answering.requests[message_id] for message_id in expected} == {1}
 
 
 @pytest.mark.timeout(90)
@@ -141,8 +141,8 @@ async def test_a_sender_that_is_told_to_stop_hands_over_before_its_session_ends(
     shared = {"webhook_allow_private": True, "session_timeout_s": 300.0}
     first = fresh_settings(tmp_path / "a", kafka=kafka).model_copy(update=shared)
     second = first.model_copy(update={"home": tmp_path / "b"})
-    told = Endpoint()
-    async with upstream(first) as up, receiver(told.decide) as endpoint:
+    answering = Endpoint()
+    async with upstream(first) as up, receiver(answering.decide) as endpoint:
         await up.define(webhook(endpoint.url()))
         with ExitStack() as stack:
             a = await asyncio.to_thread(stack.enter_context, sender(first))
@@ -152,10 +152,10 @@ async def test_a_sender_that_is_told_to_stop_hands_over_before_its_session_ends(
             expected = await happen(up, "left", 20)
 
             async def arrived() -> bool:
-                return told.taken.keys() >= expected
+                return answering.taken.keys() >= expected
 
             await eventually(arrived, "the other one takes over", within_s=40)
-    assert told.asked == Counter(expected)
+    assert answering.requests == Counter(expected)
 
 
 @pytest.mark.timeout(60)
@@ -165,9 +165,9 @@ async def test_the_broker_refuses_what_an_older_sender_has_in_hand(kafka: str, t
     async def journal() -> tuple[Claim, DeliveryLog]:
         claim = Claim(settings)
         await claim.start()
-        one = DeliveryLog(settings, claim)
-        await one.start()
-        return claim, one
+        delivery_log = DeliveryLog(settings, claim)
+        await delivery_log.start()
+        return claim, delivery_log
 
     def state(number: int, attempts: int) -> WebhookDelivery:
         return WebhookDelivery(
@@ -203,5 +203,5 @@ async def test_the_broker_refuses_what_an_older_sender_has_in_hand(kafka: str, t
         records = [record for record in await up.records(topics.DELIVERIES) if record.value]
         for part in (older, newer, older_claim, newer_claim):
             await part.stop()
-    found = {one["id"]: one["attempts"] for one in (codec.decode_delivery(record.value) for record in records)}
-    assert found == {f"dlv_{n}": 4 if n < 20 else 2 for n in range(40)}
+    counts = {row["id"]: row["attempts"] for row in (codec.decode_delivery(record.value) for record in records)}
+    assert counts == {f"dlv_{n}": 4 if n < 20 else 2 for n in range(40)}
