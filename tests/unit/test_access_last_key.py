@@ -36,8 +36,8 @@ def key(name: str, scopes: tuple[str, ...] = ADMIN, workspace: str = "w", expire
 
 def state_of(*keys: ApiKey) -> ControlState:
     state = ControlState()
-    for one in keys:
-        state.apply(*control_state.encode("key", one))
+    for key in keys:
+        state.apply(*control_state.encode("key", key))
     return state
 
 

@@ -131,7 +131,7 @@ async def _identifiers(home: Path, path: str, content: Any, key: dict[str, str])
     async with client_of(memory_edge(home, log)) as client:
         answer = await client.post(path, content=raw, headers={"Content-Type": kind} | key)
     assert answer.status_code < 300, answer.text
-    return {(one["type"], one["value"]) for event in log.events for one in event["identifiers"]}
+    return {(identifier["type"], identifier["value"]) for event in log.events for identifier in event["identifiers"]}
 
 
 @pytest.mark.parametrize(
@@ -139,15 +139,15 @@ async def _identifiers(home: Path, path: str, content: Any, key: dict[str, str])
 )
 @pytest.mark.parametrize("phone", ["+5215512345678", "525512345678"])
 async def test_every_dialect_compares_addresses_in_one_form(email: str, phone: str, tmp_path: Path) -> None:
-    wanted = {("email", "jos\u00e9@xn--bcher-kva.example"), ("phone", "+525512345678")}
+    expected = {("email", "jos\u00e9@xn--bcher-kva.example"), ("phone", "+525512345678")}
     for number, (path, content, key) in enumerate(_calls(email, phone)):
-        assert await _identifiers(tmp_path / str(number), path, content, key) >= wanted, (path, content)
+        assert await _identifiers(tmp_path / str(number), path, content, key) >= expected, (path, content)
 
 
 async def test_digits_that_came_as_a_number_are_a_phone(tmp_path: Path) -> None:
-    wanted = ("phone", "+447700900123")
+    expected = ("phone", "+447700900123")
     for number, (path, content, key) in enumerate(_calls("a@example.com", 447700900123)):
-        assert wanted in await _identifiers(tmp_path / str(number), path, content, key), (path, content)
+        assert expected in await _identifiers(tmp_path / str(number), path, content, key), (path, content)
     head = b"<xml><token>sk_dev_local</token><db_id>1</db_id>"
     imports = [
         head + b"<matching>email</matching><email>u1@example.com</email>"
@@ -155,8 +155,8 @@ async def test_digits_that_came_as_a_number_are_a_phone(tmp_path: Path) -> None:
         head + b"<matching>phone</matching><phone>447700900123</phone><data><_fname>Jim</_fname></data></xml>",
     ]
     for number, content in enumerate(imports):
-        found = await _identifiers(tmp_path / f"x{number}", "/api/v1.1/profiles/import", content, {})
-        assert wanted in found
+        result = await _identifiers(tmp_path / f"x{number}", "/api/v1.1/profiles/import", content, {})
+        assert expected in result
 
 
 async def test_an_extension_is_told_in_the_warnings(tmp_path: Path) -> None:
@@ -166,4 +166,4 @@ async def test_an_extension_is_told_in_the_warnings(tmp_path: Path) -> None:
         answer = await client.post("/v1/events", json=body, headers=SECRET)
     assert answer.status_code == 202
     assert "phone" in str(answer.json()["warnings"])
-    assert [one["type"] for one in log.events[0]["identifiers"]] == ["external_id"]
+    assert [identifier["type"] for identifier in log.events[0]["identifiers"]] == ["external_id"]

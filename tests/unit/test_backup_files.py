@@ -39,8 +39,8 @@ def saved(path: Path) -> Path:
 
 
 def test_records_come_back_as_they_were(tmp_path: Path) -> None:
-    found = list(records_in(saved(tmp_path / "topics" / "0.avro")))
-    assert [(*one[:4], tuple(one.headers)) for one in found] == [tuple(one) for one in RECORDS]
+    records = list(records_in(saved(tmp_path / "topics" / "0.avro")))
+    assert [(*record[:4], tuple(record.headers)) for record in records] == [tuple(record) for record in RECORDS]
 
 
 def copy(first: int, end: int) -> PartitionCopy:
@@ -49,23 +49,25 @@ def copy(first: int, end: int) -> PartitionCopy:
 
 def test_each_offset_below_the_end_has_a_record(tmp_path: Path) -> None:
     path = saved(tmp_path / "0.avro")
-    found = list(filled(records_in(path), copy(3, 12), FILLER_KEY))
-    assert [one.offset for one in found] == list(range(12))
-    fillers = [one for one in found if one.offset not in {3, 4, 9}]
-    assert {(one.key, one.value) for one in fillers} == {(FILLER_KEY, None)}, "a compacted topic forgets them"
-    assert [one.timestamp for one in found] == [1000] * 4 + [1001] + [1002] * 7, "none is older than its neighbour"
+    records = list(filled(records_in(path), copy(3, 12), FILLER_KEY))
+    assert [record.offset for record in records] == list(range(12))
+    fillers = [record for record in records if record.offset not in {3, 4, 9}]
+    assert {(filler.key, filler.value) for filler in fillers} == {(FILLER_KEY, None)}, "a compacted topic forgets them"
+    assert [record.timestamp for record in records] == [1000] * 4 + [1001] + [1002] * 7, (
+        "none is older than its neighbour"
+    )
     begun = list(filled(records_in(path), copy(3, 10), None))
-    assert {(one.key, one.value) for one in begun[:3]} == {(None, b"")}
+    assert {(record.key, record.value) for record in begun[:3]} == {(None, b"")}
     assert list(filled([], copy(4, 4), None)) == [SavedRecord(n, 0, None, b"", []) for n in range(4)]
 
 
 def test_each_row_of_each_part_is_in_one_piece() -> None:
     parts = [("a", 10, 100), ("b", ROWS, 5), ("c", 3 * ROWS + 1, 5), ("d", 7, 3 * BYTES), ("e", 1, 1)]
-    found = list(pieces(parts))
-    whole = [name for piece in found if piece.last > 1 << 60 for name in piece.parts]
+    items = list(pieces(parts))
+    whole = [name for piece in items if piece.last > 1 << 60 for name in piece.parts]
     assert sorted(whole) == ["a", "b", "e"]
     for name, rows in (("c", 3 * ROWS + 1), ("d", 7)):
-        spans = [(piece.first, piece.last) for piece in found if piece.parts == (name,)]
+        spans = [(piece.first, piece.last) for piece in items if piece.parts == (name,)]
         covered = [n for first, last in spans for n in range(first, min(last, rows - 1) + 1)]
         assert covered == list(range(rows))
         assert all(last - first < ROWS for first, last in spans)

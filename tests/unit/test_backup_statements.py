@@ -56,13 +56,13 @@ def test_each_table_of_each_shard_is_in_one_archive(shards: int) -> None:
         own = [name for archive in archives if archive.shard == shard for name in archive.tables]
         assert {"events", "contacts"} < set(own)
         assert not {"contact_overrides", "squashes"} & set(own), "the first shard has all rows of these"
-    steps = [next(n for n, one in enumerate(archives) if name in one.tables) for name in ("squashes", "events")]
-    last = max(n for n, one in enumerate(archives) if "events" in one.tables)
-    others = [n for n, one in enumerate(archives) if "memberships" in one.tables]
+    steps = [next(n for n, archive in enumerate(archives) if name in archive.tables) for name in ("squashes", "events")]
+    last = max(n for n, archive in enumerate(archives) if "events" in archive.tables)
+    others = [n for n, archive in enumerate(archives) if "memberships" in archive.tables]
     assert steps[0] < steps[1] <= last < min(others)
     checkpoints = {table.name for stream in STREAMS for table in stream.checkpoints}
     checkpoints -= {"event_outcomes"}  # rows of it come before a row of `quarantine`, which says that they are there
-    assert all(set(one.tables) <= checkpoints for one in archives[1:] if checkpoints & set(one.tables))
+    assert all(set(archive.tables) <= checkpoints for archive in archives[1:] if checkpoints & set(archive.tables))
 
 
 def test_the_variables_are_those_of_aws() -> None:
@@ -70,9 +70,9 @@ def test_the_variables_are_those_of_aws() -> None:
         name="backups", prefix="a/b", endpoint="https://s3.eu-west-1.amazonaws.com", region="eu-west-1"
     )
     own = {"AWS_ENDPOINT_URL": "http://one", "AWS_ENDPOINT_URL_S3": "http://two/", "AWS_DEFAULT_REGION": "x"}
-    found = bucket_of("s3://backups/a/", own | NAMED | {"AWS_SESSION_TOKEN": "t"})
-    assert (found.url, found.region, found.token) == ("http://two/backups/a", "x", "t")
-    assert "session_token = 't'" in backup_statement(archives_of(["events"], ["d"])[0], found)
+    result = bucket_of("s3://backups/a/", own | NAMED | {"AWS_SESSION_TOKEN": "t"})
+    assert (result.url, result.region, result.token) == ("http://two/backups/a", "x", "t")
+    assert "session_token = 't'" in backup_statement(archives_of(["events"], ["d"])[0], result)
     nobody = bucket_of("s3://backups/a", {})
     place = "S3('https://s3.us-east-1.amazonaws.com/backups/a/tables/shard-1/2')"
     assert place in backup_statement(archives_of(["events"], ["d"])[0], nobody), "ClickHouse shows its own identity"
@@ -81,11 +81,11 @@ def test_the_variables_are_those_of_aws() -> None:
 def test_a_secret_comes_from_a_file_and_is_not_shown(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("from-the-file\n")
     variables = {"AWS_ACCESS_KEY_ID": "the-id", "AWS_SECRET_ACCESS_KEY_FILE": str(tmp_path / "secret")}
-    found = bucket_of("s3://backups/a", variables)
-    assert found.secret == "from-the-file"
-    assert "from-the-file" not in repr(found)
-    assert "the-id" not in repr(found)
-    assert found.without_secrets("S3('u', 'the-id', 'from-the-file')") == "S3('u', '***', '***')"
+    result = bucket_of("s3://backups/a", variables)
+    assert result.secret == "from-the-file"
+    assert "from-the-file" not in repr(result)
+    assert "the-id" not in repr(result)
+    assert result.without_secrets("S3('u', 'the-id', 'from-the-file')") == "S3('u', '***', '***')"
     with pytest.raises(CannotStart, match=r"AWS_SECRET_ACCESS_KEY_FILE=.*missing: No such file"):
         bucket_of("s3://backups/a", {"AWS_SECRET_ACCESS_KEY_FILE": str(tmp_path / "missing")})
 

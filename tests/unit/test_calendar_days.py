@@ -10,9 +10,9 @@ from schemas.times import parse_iso
 
 
 def ms(text: str) -> int:
-    found = parse_iso(text)
-    assert found is not None
-    return found
+    result = parse_iso(text)
+    assert result is not None
+    return result
 
 
 @pytest.mark.parametrize(

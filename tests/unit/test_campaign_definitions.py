@@ -17,8 +17,8 @@ from schemas.errors import ApiError
 from tests.support.edge import NOW_MS, SECRET, MemoryLog, client_of, memory_edge
 
 
-def made(**said: Any) -> Campaign:
-    body = checked(NewCampaign, {"name": "Spring", "channel": "email", **said})
+def made(**fields: Any) -> Campaign:
+    body = checked(NewCampaign, {"name": "Spring", "channel": "email", **fields})
     return campaigns.new_campaign(body, "local", "production", NOW_MS, number=1, trigger="f0")
 
 
@@ -32,7 +32,7 @@ def test_an_id_of_ones_own_is_the_campaigns_id() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "consent", "said", "allowed"),
+    ("kind", "consent", "body", "allowed"),
     [
         ("standard", None, {"email_marketing": True}, True),
         ("standard", None, {"email": True}, True),
@@ -49,10 +49,10 @@ def test_an_id_of_ones_own_is_the_campaigns_id() -> None:
     ],
 )
 def test_a_consent_is_given_or_at_least_not_refused(
-    kind: str, consent: Any, said: dict[str, Any], allowed: Any
+    kind: str, consent: Any, body: dict[str, Any], allowed: Any
 ) -> None:
     campaign = made(kind=kind, delivery={"topic": "mail"}, **({} if consent is None else {"consent": consent}))
-    assert consent_of(campaign).allows(said) is allowed
+    assert consent_of(campaign).allows(body) is allowed
 
 
 def test_a_consent_can_be_edited_and_taken_back() -> None:
@@ -76,13 +76,13 @@ async def test_an_event_of_no_campaign_is_taken_and_says_so(tmp_path: Path) -> N
     _define(edge.control, made(id="camp-0", variants=[{"id": "a", "name": "A"}]))
     async with client_of(edge) as client:
 
-        async def warnings(**said: Any) -> list[str]:
-            event = {"type": "message.sent", "user_id": "u1", **said}
+        async def warnings(**fields: Any) -> list[str]:
+            event = {"type": "message.sent", "user_id": "u1", **fields}
             answer = await client.post("/v1/events", json=event, headers=SECRET)
             assert answer.status_code == 202, answer.text
-            codes = [one.split(":")[0] for one in answer.json().get("warnings", [])]
+            codes = [warning.split(":")[0] for warning in answer.json().get("warnings", [])]
             stored = orjson.loads(log.events[-1]["context"] or b"{}").get("_warnings", [])
-            assert [one.split(":")[0] for one in stored] == codes
+            assert [text.split(":")[0] for text in stored] == codes
             return codes
 
         assert await warnings(campaign_id="camp-0") == []

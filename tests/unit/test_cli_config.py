@@ -154,26 +154,26 @@ def test_every_command_is_in_the_help() -> None:
 
 
 def test_what_a_remote_tail_may_miss_is_told() -> None:
-    told, at = ShownRows(), "2026-11-01T12:00:00.000Z"
-    assert list(told.rows({"kind": "hidden", "at": at, "rows": 12})) == [{"kind": "hidden", "at": at, "rows": 12}]
-    assert list(told.rows({"kind": "alive", "at": at})) == []
+    rows, at = ShownRows(), "2026-11-01T12:00:00.000Z"
+    assert list(rows.rows({"kind": "hidden", "at": at, "rows": 12})) == [{"kind": "hidden", "at": at, "rows": 12}]
+    assert list(rows.rows({"kind": "alive", "at": at})) == []
     refused = {"kind": "refused", "id": "r1", "at": at}
-    assert list(told.rows(refused)) == [refused]
-    assert list(told.rows(refused)) == []
+    assert list(rows.rows(refused)) == [refused]
+    assert list(rows.rows(refused)) == []
     gap = {"kind": "gap", "at": at, "reason": "behind"}
-    assert list(told.rows(gap)) == [{**gap, "since": at}]
+    assert list(rows.rows(gap)) == [{**gap, "since": at}]
 
 
 def test_made_up_traffic_is_the_same_for_a_seed_and_is_of_so_many_people() -> None:
     some, same, other = (list(islice(events(20, seed), 500)) for seed in (1, 1, 2))
     assert some == same != other
-    assert {one["type"] for one in some} == {"page_viewed", "product_added", "signed_up", "order_completed"}
-    people = {one.get("external_id") or one["anonymous_id"].replace("-browser", "") for one in some}
+    assert {row["type"] for row in some} == {"page_viewed", "product_added", "signed_up", "order_completed"}
+    people = {row.get("external_id") or row["anonymous_id"].replace("-browser", "") for row in some}
     assert len(people) == 20
-    signed = [one for one in some if one["type"] == "signed_up"]
-    assert len({one["external_id"] for one in signed}) == len(signed)
-    assert all(one["anonymous_id"].endswith(one["external_id"].removeprefix("demo")) for one in signed)
-    orders = [one["properties"]["order_id"] for one in some if one["type"] == "order_completed"]
+    signed = [row for row in some if row["type"] == "signed_up"]
+    assert len({row["external_id"] for row in signed}) == len(signed)
+    assert all(row["anonymous_id"].endswith(row["external_id"].removeprefix("demo")) for row in signed)
+    orders = [row["properties"]["order_id"] for row in some if row["type"] == "order_completed"]
     assert len(set(orders)) == len(orders)
 
 

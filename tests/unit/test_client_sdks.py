@@ -30,7 +30,7 @@ async def client(tmp_path: Path, log: MemoryLog) -> AsyncIterator[httpx.AsyncCli
 
 
 def who(event: Event) -> list[str]:
-    return [f"{one['type']}:{one['value']}" for one in event["identifiers"]]
+    return [f"{identifier['type']}:{identifier['value']}" for identifier in event["identifiers"]]
 
 
 def said(event: Event) -> Any:
@@ -192,18 +192,18 @@ async def test_a_user_to_delete_is_one_who_can_be_found(tmp_path: Path, log: Mem
 
     async def delete(identifiers: Any, *answers: tuple[int, Any]) -> httpx.Response:
         owns = [edge_id(kind, value) for kind, value in (("external_id", "u-1"), ("anonymous_id", "a-1"))]
-        reads = RecordedReads({f"/v1/contacts/{own}": list(one) for own, one in zip(owns, answers, strict=False)})
+        reads = RecordedReads({f"/v1/contacts/{own}": list(answer) for own, answer in zip(owns, answers, strict=False)})
         async with client_of(edge, reads) as client:
             edge.forget = forget
             body = orjson.dumps({"identifier": identifiers})
             return await client.request("DELETE", "/api/client/users", content=body, headers=SECRET)
 
     nobody: tuple[int, Any] = (404, {})
-    found, other = (200, {"id": "cnt_1"}), (200, {"id": "cnt_2"})
-    assert (await delete([KNOWN, ANONYMOUS], found, nobody)).status_code == 204
-    assert (await delete([KNOWN, ANONYMOUS], found, found)).status_code == 204
+    result, other = (200, {"id": "cnt_1"}), (200, {"id": "cnt_2"})
+    assert (await delete([KNOWN, ANONYMOUS], result, nobody)).status_code == 204
+    assert (await delete([KNOWN, ANONYMOUS], result, result)).status_code == 204
     assert erased == ["cnt_1", "cnt_1"]
-    both = await delete([KNOWN, ANONYMOUS], found, other)
+    both = await delete([KNOWN, ANONYMOUS], result, other)
     assert (both.status_code, both.json()["field"]) == (409, "identifier[0]")
     assert (await delete([KNOWN])).status_code == 503  # the read API is away
     assert (await delete([])).status_code == 422

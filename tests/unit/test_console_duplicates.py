@@ -32,9 +32,9 @@ def test_a_copy_of_an_event_has_a_row_of_its_own_and_is_done_when_it_is_known_as
         board.add(added, NOW)
         board.resolved(resolved, 0, place, NOW + 9)
     rows, _ = seer.take()
-    assert [one.state for one in rows] == ["ok", "duplicate", "duplicate"]
-    assert [one.is_conflict for one in rows] == [False, False, True]
-    assert [one.is_done for one in rows] == [False, True, True]
+    assert [row.state for row in rows] == ["ok", "duplicate", "duplicate"]
+    assert [row.is_conflict for row in rows] == [False, False, True]
+    assert [row.is_done for row in rows] == [False, True, True]
     assert picky.take() == (rows[1:], 0)
     assert len(board.pending) == 1
     assert board.wanted().are_in(b"evt_1")
@@ -49,7 +49,7 @@ def test_of_a_copy_whose_first_is_long_gone_a_viewer_of_duplicates_has_one_row()
         board.add(added, NOW)
         board.resolved(resolved, 0, 4, NOW + 9)
     rows, hidden = picky.take()
-    assert ([one.state for one in rows], hidden, board.pending) == (["duplicate"], 0, {})
+    assert ([row.state for row in rows], hidden, board.pending) == (["duplicate"], 0, {})
     assert picky.filter.takes(rows[0])
     assert board.row(rows[0].id) is rows[0]
 
@@ -83,7 +83,7 @@ def test_another_event_with_the_same_id_is_no_copy() -> None:
         board.add(added, NOW)
         board.resolved(resolved, 2, place, NOW + 9)
     board.committed({2: 3}, {2: 3}, NOW + 20)
-    assert [(one.state, one.is_done) for one in seer.take()[0]] == [("ok", True), ("ok", True)]
+    assert [(item.state, item.is_done) for item in seer.take()[0]] == [("ok", True), ("ok", True)]
 
 
 def test_a_viewer_that_comes_back_is_told_what_came_for_it_meanwhile(tmp_path: Path) -> None:

@@ -16,18 +16,18 @@ def test_without_tries_there_is_no_share(hits: int, tries: int) -> None:
     ("hits", "tries", "low", "high"), [(0, 10, 0, 0.278), (5, 10, 0.237, 0.763), (10, 10, 0.722, 1)]
 )
 def test_the_bounds_are_wilsons(hits: int, tries: int, low: float, high: float) -> None:
-    found = share(hits, tries)
-    assert found is not None
-    assert [found.low, found.high] == pytest.approx([low, high], abs=0.001)
+    result = share(hits, tries)
+    assert result is not None
+    assert [result.low, result.high] == pytest.approx([low, high], abs=0.001)
 
 
 @pytest.mark.parametrize("true", [0.01, 0.2, 0.5])
 def test_the_interval_holds_the_true_share_in_about_95_of_100(true: float) -> None:
     dice, held = random.Random(7), 0
     for _ in range(2000):
-        found = share(sum(dice.random() < true for _ in range(80)), 80)
-        assert found is not None
-        held += found.low <= true <= found.high
+        result = share(sum(dice.random() < true for _ in range(80)), 80)
+        assert result is not None
+        held += result.low <= true <= result.high
     assert held / 2000 > 0.92
 
 

@@ -29,23 +29,23 @@ FORBIDDEN = re.compile(r"\sstyle=|\son[a-z]+=|hx-on|js:|javascript:|\|\s*safe|au
 def test_files_of_others_are_those_that_were_published() -> None:
     listed = tomllib.loads((VENDOR / "vendor.toml").read_text())["file"]
     files = {path.name for path in VENDOR.iterdir() if path.suffix in {".js", ".css"}}
-    assert {one["name"] for one in listed} == files
-    for one in listed:
-        assert hashlib.sha256((VENDOR / one["name"]).read_bytes()).hexdigest() == one["sha256"], one["name"]
+    assert {row["name"] for row in listed} == files
+    for row in listed:
+        assert hashlib.sha256((VENDOR / row["name"]).read_bytes()).hexdigest() == row["sha256"], row["name"]
 
 
 def test_templates_hold_no_style_no_handler_and_nothing_unescaped() -> None:
     templates = sorted(FOLDER.glob("*.html"))
     assert templates
-    found = {path.name: FORBIDDEN.findall(path.read_text()) for path in templates}
-    assert {name: hits for name, hits in found.items() if hits} == {}
+    results = {path.name: FORBIDDEN.findall(path.read_text()) for path in templates}
+    assert {name: hits for name, hits in results.items() if hits} == {}
 
 
 def test_links_and_forms_go_to_whole_addresses() -> None:
     """The answer to a form is a page too, and its own address takes no GET."""
     relative = re.compile(r'href="\?|<form(?![^>]*(?:action=|hx-post=|method="dialog"))')
-    found = {path.name: relative.findall(path.read_text()) for path in FOLDER.glob("*.html")}
-    assert {name: hits for name, hits in found.items() if hits} == {}
+    results = {path.name: relative.findall(path.read_text()) for path in FOLDER.glob("*.html")}
+    assert {name: hits for name, hits in results.items() if hits} == {}
 
 
 @pytest.mark.parametrize(
@@ -101,6 +101,6 @@ def test_spans_and_long_values_are_short() -> None:
 
 
 def test_no_file_of_ours_is_missing_from_the_package() -> None:
-    wanted = {path.suffix for path in STATIC.rglob("*") if path.is_file()} | {".html"}
-    assert wanted == {".js", ".css", ".svg", ".toml", ".LICENSE", ".html"}
+    expected = {path.suffix for path in STATIC.rglob("*") if path.is_file()} | {".html"}
+    assert expected == {".js", ".css", ".svg", ".toml", ".LICENSE", ".html"}
     assert Path(FOLDER).name == "templates"

@@ -16,12 +16,12 @@ def test_a_line_has_what_its_process_says_and_what_the_edge_says_of_it(tmp_path:
     age, behind = "headwater_stage_oldest_seconds", "headwater_stage_behind_records"
     identity = [Sample(age, ("identity", topic), at) for topic, at in (("events", 2.5), ("links", 0.5))]
     identity += [Sample(behind, ("identity", topic), 3) for topic in ("events", "links")]
-    told = [
+    reported = [
         Sample("headwater_process_up", ("identity",), 0.0),
         Sample("headwater_process_restarts_total", ("identity",), 2),
         Sample("headwater_process_up", ("gone",), 1.0),
     ]
-    text = merged([exposed(tmp_path, "identity", *identity), exposed(tmp_path, "ingest", *told)]).decode()
+    text = merged([exposed(tmp_path, "identity", *identity), exposed(tmp_path, "ingest", *reported)]).decode()
     gone, first, edge = rows_of(text)
     assert gone == ProcessRow("gone", is_up=True)
     assert (first.name, first.is_up, first.restarts, first.oldest_s, first.behind) == ("identity", False, 2, 2.5, 6)

@@ -75,7 +75,7 @@ def test_of_what_was_there_before_the_newest_are_shown() -> None:
     rows, hidden = seer.take()
     assert hidden == 0
     assert len(rows) <= 2 * MOST_WAITING
-    assert max(rows, key=lambda one: one.place).event_id == "evt_2999"
+    assert max(rows, key=lambda row: row.place).event_id == "evt_2999"
 
 
 def test_rows_of_before_do_not_crowd_out_the_newest_and_are_counted() -> None:
@@ -84,7 +84,7 @@ def test_rows_of_before_do_not_crowd_out_the_newest_and_are_counted() -> None:
         assert seer.offer(of_event(sent(number), number, NOW, past=False), NOW + 10_000)
     rows, hidden = seer.take()
     assert len(rows) + hidden == 500
-    assert max(rows, key=lambda one: one.place).event_id == "evt_499"
+    assert max(rows, key=lambda row: row.place).event_id == "evt_499"
 
 
 def test_what_a_stage_says_before_the_event_is_seen_waits_for_it() -> None:
@@ -97,7 +97,7 @@ def test_what_a_stage_says_before_the_event_is_seen_waits_for_it() -> None:
 
 def test_a_row_is_shown_to_its_workspace_and_environment_alone() -> None:
     others = [LiveViewer("v", "e"), LiveViewer("w", "f"), LiveViewer("v", "e", sees_strangers=True)]
-    assert [one.offer(row(1), NOW) for one in others] == [False] * 3
+    assert [other.offer(row(1), NOW) for other in others] == [False] * 3
     lost = Quarantined(
         topic="t",
         partition=0,
@@ -112,7 +112,7 @@ def test_a_row_is_shown_to_its_workspace_and_environment_alone() -> None:
         payload=b"",
     )
     stranger = of_quarantined(lost, 1, NOW)
-    assert [one.offer(stranger, NOW) for one in (*others, viewer())] == [False, False, True, False]
+    assert [other.offer(stranger, NOW) for other in (*others, viewer())] == [False, False, True, False]
 
 
 def test_a_viewer_is_sent_so_much_and_told_of_the_rest() -> None:
@@ -146,8 +146,8 @@ def test_a_viewer_is_sent_so_much_and_told_of_the_rest() -> None:
     ],
 )
 def test_a_filter_is_the_and_of_its_parts(query: dict[str, str], takes: bool) -> None:
-    one = row(1, type="order", properties={"colour": "Blue"}, key_id="key_1")
-    assert filter_of(query).takes(one) is takes
+    made_row = row(1, type="order", properties={"colour": "Blue"}, key_id="key_1")
+    assert filter_of(query).takes(made_row) is takes
 
 
 @pytest.mark.parametrize("query", [{"status": "odd"}, {"q": "x" * 201}, {"key": "sk_live_5ecret5ecret"}])
@@ -183,9 +183,9 @@ def test_refusals_are_bounded_and_say_what_they_leave_out() -> None:
     assert len(log._waiting) == MOST_A_SECOND <= MOST_IN_ALL
     now[0] += 1000
     log.note(scope(), "altacee", ApiError("invalid_key", "m"), "req_2")
-    told = log._waiting[-1]
-    assert told["untold"] == 10_000 - MOST_A_SECOND
-    assert (told["key"], told["status"]) == ("sk_live_", 401)
+    record = log._waiting[-1]
+    assert record["untold"] == 10_000 - MOST_A_SECOND
+    assert (record["key"], record["status"]) == ("sk_live_", 401)
     assert len(log._waiting[0]["message"]) == 500
 
 
@@ -193,9 +193,9 @@ def test_a_refusal_tells_no_secret() -> None:
     log = RefusalLog(lambda: NOW)
     log.note(scope(key=b"Bearer hunter2hunter2", query=b"token=abc"), "", ApiError("not_found", "m"), "req_1")
     log.note_other(scope("/console/keys"), ApiError("not_found", "m"))
-    (told,) = log._waiting
-    assert told["key"] == "hunt"
-    assert "abc" not in str(told)
+    (record,) = log._waiting
+    assert record["key"] == "hunt"
+    assert "abc" not in str(record)
 
 
 async def test_refused_items_of_an_accepted_request_are_told_with_their_environment(tmp_path: Path) -> None:
@@ -209,16 +209,16 @@ async def test_refused_items_of_an_accepted_request_are_told_with_their_environm
             "/v1/batch", json={"batch": [{"type": "track", "event": "c", "userId": "u"}, 7]}, headers=SECRET
         )
         await client.post("/v1/events", json=late, headers=SECRET)
-    told = list(edge.refusals._waiting)
-    items = [one for one in told if one["item"]]
-    assert [(one["param"], one["type"], one["taken"]) for one in items[:2]] == [
+    records = list(edge.refusals._waiting)
+    items = [record for record in records if record["item"]]
+    assert [(row["param"], row["type"], row["taken"]) for row in items[:2]] == [
         ("events[1].timestamp", "b", 2),
         ("events[2].type", "", 2),
     ]
-    assert {one["source"] for one in items} == {"altacee", "segment"}
-    assert {(one["workspace"], one["environment"]) for one in items} == {("local", "production")}
-    assert all(one["key"] == "sk_dev_l" and one["status"] == 422 and one["request_id"] for one in items)
-    (whole,) = [one for one in told if not one["item"]]
+    assert {row["source"] for row in items} == {"altacee", "segment"}
+    assert {(row["workspace"], row["environment"]) for row in items} == {("local", "production")}
+    assert all(row["key"] == "sk_dev_l" and row["status"] == 422 and row["request_id"] for row in items)
+    (whole,) = [record for record in records if not record["item"]]
     assert (whole["param"], whole["environment"]) == ("timestamp", "")
     row = of_refusal(items[0], 1, NOW)
     assert (row.kind, row.item, row.environment) == ("refused", True, "production")

@@ -114,7 +114,7 @@ UNSAYABLE: list[Any] = [
 def test_a_form_says_what_its_rule_says(rule: Any) -> None:
     form = form_of_rule(rule)
     assert form is not None
-    fields = {f"c{n}.{name}": value for n, one in enumerate(form.conditions) for name, value in one.items()}
+    fields = {f"c{n}.{name}": value for n, condition in enumerate(form.conditions) for name, value in condition.items()}
     assert rule_of(form_of_fields({**fields, "match": form.match})) == rule
 
 
@@ -131,7 +131,7 @@ def test_a_form_grows_by_steps_and_tests_as_far_as_a_rule_may() -> None:
         form.grow("1.test.")
     assert (len(form.steps(0)), len(form.tests(1, ""))) == (8, MOST_TESTS)
     assert (form.tests(0, "s1.")[0][0], len(form.tests(0, "s1."))) == ("s1.property", 1)
-    before = [dict(one) for one in form.conditions]
+    before = [dict(condition) for condition in form.conditions]
     for odd in ("", "7.step", "x.step", "-1.step", "0.", "0.odd", "\u0664.step"):
         form.grow(odd)
     assert form.conditions == before
@@ -152,10 +152,10 @@ def test_the_recipes_are_those_of_the_page_of_rules() -> None:
     page = doc_pages.source("rules").partition("## Recipes\n")[2].partition("\n## ")[0]
     described = re.findall(r"### ([^\n]+)\n([^\n]+)\n```json\n(.*?)```", page, re.DOTALL)
     assert page.count("```json") == len(described)
-    assert [(name, about, json.loads(rule)) for name, about, rule in described] == [tuple(one) for one in RECIPES]
+    assert [(name, about, json.loads(rule)) for name, about, rule in described] == [tuple(recipe) for recipe in RECIPES]
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda one: one.name)
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 def test_every_recipe_is_a_rule(recipe: Any) -> None:
     try:
         parse(recipe.rule)

@@ -52,8 +52,8 @@ def test_every_step_that_a_trace_can_have_is_said() -> None:
     ],
 )
 def test_a_step_says_what_was_decided(name: str, text: str) -> None:
-    [one] = way_of({"steps": [{"step": name, "at": None, "place": PLACE, "detail": DETAILS[name]}]})
-    assert (one.text, one.place, one.after_ms) == (text, "events/1/2/3", None)
+    [trace_step] = way_of({"steps": [{"step": name, "at": None, "place": PLACE, "detail": DETAILS[name]}]})
+    assert (trace_step.text, trace_step.place, trace_step.after_ms) == (text, "events/1/2/3", None)
 
 
 def test_times_count_from_the_request_and_never_back() -> None:
@@ -62,5 +62,5 @@ def test_times_count_from_the_request_and_never_back() -> None:
         {"step": name, "at": at, "place": None, "detail": DETAILS[name]}
         for name, at in zip(("request", "received", "resolved", "stored"), times, strict=True)
     ]
-    assert [one.after_ms for one in way_of({"steps": steps})] == [0, None, 250, 0]
+    assert [trace_step.after_ms for trace_step in way_of({"steps": steps})] == [0, None, 250, 0]
     assert way_of(None) == []

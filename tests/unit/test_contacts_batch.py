@@ -52,10 +52,12 @@ async def test_items_that_are_wrong_cost_only_themselves(tmp_path: Path) -> None
     ]
     answer = await post(memory_edge(tmp_path, log), {"contacts": items})
     assert answer.status_code == 202, answer.text
-    said = answer.json()
-    assert (said["accepted"], said["rejected"]) == (2, 10)
+    body = answer.json()
+    assert (body["accepted"], body["rejected"]) == (2, 10)
     refused = {
-        one["index"]: (one["error"]["code"], one["error"].get("param")) for one in said["results"] if "error" in one
+        result["index"]: (result["error"]["code"], result["error"].get("param"))
+        for result in body["results"]
+        if "error" in result
     }
     assert refused == {
         1: ("missing_field", "contacts[1].user_id"),
@@ -70,15 +72,15 @@ async def test_items_that_are_wrong_cost_only_themselves(tmp_path: Path) -> None
         10: ("invalid_field", "contacts[10]"),
     }
     first, last = log.events
-    assert said["results"][0] == {"index": 0, "id": first["contact_id"]}
+    assert body["results"][0] == {"index": 0, "id": first["contact_id"]}
     assert orjson.loads(first["profile"]) == {"set": {"plan": "pro"}, "consents": {"email_marketing": True}}
-    assert [(one["type"], one["value"]) for one in first["identifiers"]] == [
+    assert [(identifier["type"], identifier["value"]) for identifier in first["identifiers"]] == [
         ("external_id", "u1"),
         ("email", "a@x.org"),
     ]
     assert (last["environment"], last["kind"], last["type"]) == ("staging", "contact", "$contact")
-    assert {first["task_id"], last["task_id"]} == {said["task_id"]}
-    assert count_of(UUID(said["task_id"])) == 2
+    assert {first["task_id"], last["task_id"]} == {body["task_id"]}
+    assert count_of(UUID(body["task_id"])) == 2
 
 
 async def test_a_batch_has_one_to_a_thousand_contacts(tmp_path: Path) -> None:
@@ -113,8 +115,8 @@ async def test_contacts_named_by_id_have_to_exist_and_are_asked_for_together(tmp
     assert results[0] == {"index": 0, "id": KNOWN}
     assert results[2]["error"] == {"code": "not_found", "message": "no such contact", "param": "contacts[2].id"}
     assert results[3]["error"]["param"] == "contacts[3].attributes", "it would outgrow what a contact may have"
-    asked = {"identifiers": [{"type": "id", "value": KNOWN}, {"type": "id", "value": gone}]}
-    assert reads.asked == [["/internal/contacts/found", asked]]
+    identifiers = {"identifiers": [{"type": "id", "value": KNOWN}, {"type": "id", "value": gone}]}
+    assert reads.asked == [["/internal/contacts/found", identifiers]]
     assert log.events[0]["identifiers"] == [{"type": "external_id", "value": "known"}]
 
 

@@ -55,7 +55,7 @@ class Stages:
                 self.edge.receipts.apply(SimpleNamespace(key=b"edge_test", value=value))
 
     def receipt(self, event: Event, stage: str) -> Receipt:
-        said = {
+        body = {
             "id": event["contact_id"],
             **dict.fromkeys(("email", "phone", "external_id")),
             **{kind: value for kind, value in self.identifiers if kind in ("email", "external_id")},
@@ -68,7 +68,7 @@ class Stages:
             "updated_ms": NOW_MS,
             "segments": ["seg_gone"],
         }
-        contact = orjson.dumps(said) if stage == "applied" else b""
+        contact = orjson.dumps(body) if stage == "applied" else b""
         key, task = event_key(event), event["task_id"]
         return Receipt(event_id=key, task_id=task, stage=stage, entered=[], left=[], contact=contact)
 
@@ -99,13 +99,13 @@ async def test_an_upsert_by_one_identifier_asks_the_database_nothing(
     stages.created_ms = created_ms
     answer = await stages.upsert(reads, external_id="u1", attributes={"plan": "pro"})
     assert answer.status_code == status, answer.text
-    said = answer.json()
+    body = answer.json()
     assert reads.questions == []
-    assert (said["external_id"], said["email"], said["attributes"]) == ("u1", None, {"plan": "pro"})
-    assert said["id"] == identity.contact_id(*HERE, *USER)
-    assert said["segments"] == [], "one that exists no more is not shown"
-    assert said["consents"] == {"email_marketing": True}
-    assert set(said) == set("id email phone external_id anonymous_ids attributes consents devices segments".split()) | {
+    assert (body["external_id"], body["email"], body["attributes"]) == ("u1", None, {"plan": "pro"})
+    assert body["id"] == identity.contact_id(*HERE, *USER)
+    assert body["segments"] == [], "one that exists no more is not shown"
+    assert body["consents"] == {"email_marketing": True}
+    assert set(body) == set("id email phone external_id anonymous_ids attributes consents devices segments".split()) | {
         "created_at",
         "updated_at",
     }
@@ -126,8 +126,8 @@ async def test_what_the_workspace_ties_nothing_by_is_not_waited_for(tmp_path: Pa
     stages.edge.control.apply(*encode("workspace", shared))
     answer = await stages.upsert(reads, external_id="u1", phone="+447700900123")
     assert (answer.status_code, reads.questions) == (201, []), answer.text
-    (said,) = answer.json()["warnings"]
-    assert said.startswith("link_refused: phone was not added")
+    (warning,) = answer.json()["warnings"]
+    assert warning.startswith("link_refused: phone was not added")
 
 
 async def test_a_contact_that_was_merged_a_moment_ago_is_asked_for(tmp_path: Path) -> None:

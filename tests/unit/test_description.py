@@ -32,9 +32,9 @@ ASIDE = (INTERNAL, "/console")
 
 
 def served(routes: list[Any]) -> set[tuple[str, str]]:
-    found = [route for route in routes if isinstance(route, Route) and not route.path.startswith(ASIDE)]
-    found = [route for route in found if route.path != "/"]
-    return {(method, route.path) for route in found for method in route.methods or () if method != "HEAD"}
+    api_routes = [route for route in routes if isinstance(route, Route) and not route.path.startswith(ASIDE)]
+    api_routes = [route for route in api_routes if route.path != "/"]
+    return {(method, route.path) for route in api_routes for method in route.methods or () if method != "HEAD"}
 
 
 def routes_of(app: Any) -> list[Any]:
@@ -113,8 +113,8 @@ def test_every_reference_leads_somewhere_and_every_schema_is_one() -> None:
 def _references(value: Any) -> list[str]:
     if isinstance(value, dict):
         own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
-        return own + [one for inner in value.values() for one in _references(inner)]
-    return [one for inner in value for one in _references(inner)] if isinstance(value, list) else []
+        return own + [reference for inner in value.values() for reference in _references(inner)]
+    return [reference for inner in value for reference in _references(inner)] if isinstance(value, list) else []
 
 
 def test_what_is_said_in_two_places_is_the_same() -> None:
@@ -175,12 +175,12 @@ async def test_what_php_writes_for_an_empty_object_is_taken_and_described(tmp_pa
 
 async def test_everybody_may_read_it_and_the_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     async with client_of(memory_edge(tmp_path, MemoryLog())) as client:
-        told, page = await client.get("/openapi.json"), await client.get("/docs")
+        description, page = await client.get("/openapi.json"), await client.get("/docs")
         names = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png", "start.js")
         parts = [await client.get(f"/docs/{name}") for name in names]
         none = await client.get("/docs/LICENSE")
-    assert told.status_code == 200
-    assert orjson.loads(told.content)["openapi"] == "3.1.0"
+    assert description.status_code == 200
+    assert orjson.loads(description.content)["openapi"] == "3.1.0"
     assert "default-src 'self'" in page.headers["content-security-policy"]
     assert "//" not in page.text
     assert [part.status_code for part in parts] == [200] * 4
@@ -189,5 +189,5 @@ async def test_everybody_may_read_it_and_the_page_loads_nothing_from_elsewhere(t
 
 
 def test_every_code_of_a_refusal_has_a_status_that_is_described() -> None:
-    told = {int(status) for status in document()["components"]["responses"]}
-    assert set(STATUS.values()) - told == {500, 501}
+    statuses = {int(status) for status in document()["components"]["responses"]}
+    assert set(STATUS.values()) - statuses == {500, 501}

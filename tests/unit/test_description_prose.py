@@ -13,22 +13,26 @@ from ingest.vendor_examples import example_of
 from tests.support.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 
 DOCUMENT: dict[str, Any] = orjson.loads(openapi.written())
-OPERATIONS_OF = [(path, method, said) for path, one in DOCUMENT["paths"].items() for method, said in one.items()]
+OPERATIONS_OF = [
+    (path, method, operation)
+    for path, operations in DOCUMENT["paths"].items()
+    for method, operation in operations.items()
+]
 TAKEN = [o for o in OPERATIONS if isinstance(o, IngestOperation) and o.source != "altacee" and "POST" in o.methods]
 
 
-def _parameter(said: dict[str, Any]) -> dict[str, Any]:
-    if "$ref" not in said:
-        return said
-    found: dict[str, Any] = DOCUMENT["components"]["parameters"][said["$ref"].rpartition("/")[2]]
-    return found
+def _parameter(parameter: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" not in parameter:
+        return parameter
+    shared: dict[str, Any] = DOCUMENT["components"]["parameters"][parameter["$ref"].rpartition("/")[2]]
+    return shared
 
 
 def test_every_parameter_has_a_sentence() -> None:
     without = [
         f"{method} {path}: {parameter['name']}"
-        for path, method, said in OPERATIONS_OF
-        for parameter in map(_parameter, said.get("parameters", ()))
+        for path, method, operation in OPERATIONS_OF
+        for parameter in map(_parameter, operation.get("parameters", ()))
         if len(parameter.get("description", "")) < 10 or not parameter["description"].endswith(".")
     ]
     assert without == []

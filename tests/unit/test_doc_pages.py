@@ -136,8 +136,8 @@ def test_every_form_is_told_and_every_rule_in_the_text_is_one() -> None:
 
 
 def code(language: str) -> str:
-    (found,) = re.findall(rf"```{language}\n(.*?)```", WEBHOOKS, re.DOTALL)
-    return str(found)
+    (result,) = re.findall(rf"```{language}\n(.*?)```", WEBHOOKS, re.DOTALL)
+    return str(result)
 
 
 SECRET, BODY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", '{"id":"evt_1","data":{"name":"Zo\u00eb"}}'

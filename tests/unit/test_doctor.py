@@ -54,32 +54,32 @@ async def test_where_nothing_has_run_nothing_is_made(tmp_path: Path) -> None:
     there = tmp_path / "home"
     results = [await result_of(check, patient(there)) for check in machine.CHECKS]
     assert not there.exists()
-    found = {one.check.name: one.finding.state for one in results}
-    assert found["supervisor"] == FAIL
-    assert found["home"] == SKIP
-    assert set(found.values()) <= {OK, SKIP, WARN, FAIL}
+    states = {result.check.name: result.finding.state for result in results}
+    assert states["supervisor"] == FAIL
+    assert states["home"] == SKIP
+    assert set(states.values()) <= {OK, SKIP, WARN, FAIL}
 
 
 async def test_a_home_that_others_may_read(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    found = await machine.home(patient(tmp_path))
-    assert (found.state, found.remedy) == (WARN, f"chmod 700 {tmp_path}")
+    finding = await machine.home(patient(tmp_path))
+    assert (finding.state, finding.remedy) == (WARN, f"chmod 700 {tmp_path}")
 
 
 async def test_a_misspelt_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADWATER_PARTITONS", "8")
-    found = await machine.variables(patient(tmp_path))
-    assert (found.state, "HEADWATER_PARTITIONS" in found.remedy) == (WARN, True)
+    finding = await machine.variables(patient(tmp_path))
+    assert (finding.state, "HEADWATER_PARTITIONS" in finding.remedy) == (WARN, True)
 
 
 async def test_little_space(tmp_path: Path) -> None:
-    found = await machine.disk(patient(tmp_path, clickhouse_floor_mib=1 << 40))
-    assert (found.state, "writes nothing" in found.what) == (FAIL, True)
+    finding = await machine.disk(patient(tmp_path, clickhouse_floor_mib=1 << 40))
+    assert (finding.state, "writes nothing" in finding.what) == (FAIL, True)
 
 
 async def test_published_keys_on_the_network(tmp_path: Path) -> None:
-    found = await machine.exposure(patient(tmp_path, host="0.0.0.0", public_dev_keys=True))
-    assert (found.state, "keys revoke" in found.remedy) == (WARN, True)
+    finding = await machine.exposure(patient(tmp_path, host="0.0.0.0", public_dev_keys=True))
+    assert (finding.state, "keys revoke" in finding.remedy) == (WARN, True)
 
 
 def test_every_failure_of_the_runbook_has_a_check() -> None:
@@ -89,8 +89,8 @@ def test_every_failure_of_the_runbook_has_a_check() -> None:
     head, _, *failures = table
     at = [cell.strip() for cell in head].index("check")
     names = {check.name for check in CHECKS}
-    told = [re.findall(r"`([^`]+)`", row[at]) for row in failures]
+    named = [re.findall(r"`([^`]+)`", row[at]) for row in failures]
     assert len(failures) >= 7
-    for row, checks in zip(failures, told, strict=True):
+    for row, checks in zip(failures, named, strict=True):
         assert checks, row
         assert set(checks) <= names, row

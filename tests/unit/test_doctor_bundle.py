@@ -42,8 +42,8 @@ def stack(tmp_path: Path) -> Settings:
 
 def members(path: Path) -> dict[str, bytes]:
     with tarfile.open(path) as archive:
-        found = {one.name: archive.extractfile(one) for one in archive.getmembers()}
-        return {name: file.read() for name, file in found.items() if file is not None}
+        files = {member.name: archive.extractfile(member) for member in archive.getmembers()}
+        return {name: file.read() for name, file in files.items() if file is not None}
 
 
 def test_nothing_secret_and_nothing_personal_is_in_it(tmp_path: Path) -> None:
@@ -51,24 +51,24 @@ def test_nothing_secret_and_nothing_personal_is_in_it(tmp_path: Path) -> None:
     logs.mkdir(parents=True)
     (logs / "edge.log").write_text(LOG)
     (logs / "empty.log").write_text("")
-    what = f"{tmp_path}/home: {', '.join(one for one in SECRETS if one != 'Lovelace')} at ch.acme.example, /root/x.pem"
+    what = f"{tmp_path}/home: {', '.join(s for s in SECRETS if s != 'Lovelace')} at ch.acme.example, /root/x.pem"
     finding = {"check": "topics", "state": "fail", "what": what, "remedy": f"headwater status # {tmp_path}"}
     out = tmp_path / "bundle.tar.gz"
     write_bundle(out, settings, logs, [finding], ["sk_live_9f8e7d6c5b"])
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
-    found = members(out)
-    for secret in (*SECRETS, *(one.lower() for one in SECRETS), "acme", "x.pem", str(tmp_path / "home")):
-        assert [name for name, data in found.items() if secret.encode() in data] == [], secret
-    (kept,) = orjson.loads(found["headwater-doctor/findings.json"])
+    files = members(out)
+    for secret in (*SECRETS, *(word.lower() for word in SECRETS), "acme", "x.pem", str(tmp_path / "home")):
+        assert [name for name, data in files.items() if secret.encode() in data] == [], secret
+    (kept,) = orjson.loads(files["headwater-doctor/findings.json"])
     assert (kept["check"], kept["state"]) == ("topics", "fail")
     assert "headwater status" in kept["remedy"]
-    log = orjson.loads(found["headwater-doctor/logs.json"])
+    log = orjson.loads(files["headwater-doctor/logs.json"])
     assert log["edge"]["errors"] == [
         {"error": "ValueError", "at": ["processors/runtime/worker.py:31"], "times": 1},
         {"error": "KafkaError", "at": ["sinks/loop.py:7"], "times": 1},
     ]
     assert log["edge"]["levels"] == {"WARNING": 1, "ERROR": 2, "INFO": 1}
-    assert orjson.loads(found["headwater-doctor/versions.json"])["packages"]["headwater"]
+    assert orjson.loads(files["headwater-doctor/versions.json"])["packages"]["headwater"]
     with pytest.raises(ConfigError, match="bundle"):
         write_bundle(out, settings, logs, [], [])
 
@@ -78,8 +78,8 @@ def test_of_settings_numbers_are_told_and_texts_never(tmp_path: Path) -> None:
     assert shown["port"] == 8000
     assert (shown["kafka_password"], shown["clickhouse_url"], shown["home"]) == ("set", "set", "set")
     assert shown["kafka_password_file"] == "default"
-    assert {type(one) for one in shown.values()} <= {bool, int, float, str}
-    assert {one for one in shown.values() if isinstance(one, str)} == {"set", "default"}
+    assert {type(value) for value in shown.values()} <= {bool, int, float, str}
+    assert {value for value in shown.values() if isinstance(value, str)} == {"set", "default"}
 
 
 def test_what_helps_is_left(tmp_path: Path) -> None:

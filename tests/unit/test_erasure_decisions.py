@@ -28,7 +28,7 @@ ONE = 1
 
 
 def erased(*names: str, at_ms: int = NOW_MS, name: str = "ers_1") -> Erasure:
-    ids = tuple(cid(one) for one in names)
+    ids = tuple(cid(name) for name in names)
     return Erasure(
         id=name, workspace=WORKSPACE, environment=ENVIRONMENT, created_ms=at_ms, contacts=ids, erased_ms=at_ms
     )
@@ -51,35 +51,35 @@ def erased(*names: str, at_ms: int = NOW_MS, name: str = "ers_1") -> Erasure:
     ],
 )
 def test_what_was_said_of_a_contact_until_then_is_covered(datum: Any, is_covered: bool) -> None:
-    known = Erased()
-    assert not known.covers(datum)
-    known.add(erased(A, B))
-    assert known.covers(datum) is is_covered
+    erased_contacts = Erased()
+    assert not erased_contacts.covers(datum)
+    erased_contacts.add(erased(A, B))
+    assert erased_contacts.covers(datum) is is_covered
 
 
 def test_of_two_erasures_the_later_holds_whatever_their_order() -> None:
     first, second = erased(A), erased(A, at_ms=NOW_MS + 9, name="ers_2")
     for order in ((first, second), (second, first)):
-        known = Erased()
-        for one in order:
-            known.add(one)
-        assert known.covers_id(cid(A), NOW_MS + 9)
-        assert not known.covers_id(cid(A), NOW_MS + 10)
+        erased_contacts = Erased()
+        for erasure_record in order:
+            erased_contacts.add(erasure_record)
+        assert erased_contacts.covers_id(cid(A), NOW_MS + 9)
+        assert not erased_contacts.covers_id(cid(A), NOW_MS + 10)
 
 
 def test_it_is_done_when_every_store_and_partition_says_so() -> None:
-    one = erased(A)
-    wanted = [(store, p) for store in erasure.STORES for p in range(2 if store in erasure.PARTITIONED else 1)]
+    erasure_record = erased(A)
+    expected = [(store, p) for store in erasure.STORES for p in range(2 if store in erasure.PARTITIONED else 1)]
     steps: list[Any] = []
-    for store, partition in wanted:
-        assert serialize.erasure(one, steps, 2, NOW_MS)["status"] == "pending"
-        steps.append(erasure.step_of(one, store, partition, NOW_MS + len(steps)))
-    shown = serialize.erasure(one, steps, 2, NOW_MS)
+    for store, partition in expected:
+        assert serialize.erasure(erasure_record, steps, 2, NOW_MS)["status"] == "pending"
+        steps.append(erasure.step_of(erasure_record, store, partition, NOW_MS + len(steps)))
+    shown = serialize.erasure(erasure_record, steps, 2, NOW_MS)
     assert shown["status"] == "done"
     kafka = {s["store"]: s["status"] for s in shown["stores"] if s["store"].startswith("kafka:")}
     assert set(kafka.values()) == {"expiring"}
     assert "kafka:merges" not in kafka
-    late = serialize.erasure(one, steps, 2, NOW_MS + 91 * DAY_MS)
+    late = serialize.erasure(erasure_record, steps, 2, NOW_MS + 91 * DAY_MS)
     assert {s["status"] for s in late["stores"]} == {"done"}
 
 
@@ -110,7 +110,7 @@ class Identity:
         self.tables.apply(0, state.writes)
         for send in sends:
             if send.topic == topics.RESOLVED.name:
-                self.resolved += [one["contact_id"] for one in codec.decode_events(send.value)]
+                self.resolved += [event["contact_id"] for event in codec.decode_events(send.value)]
             elif send.value and send.topic in (topics.LINKS.name, topics.MERGES.name):
                 self.feed(send.topic, send.value)
 
@@ -118,8 +118,8 @@ class Identity:
         self.feed(topics.EVENTS.name, codec.encode_events([event(*names, received_ms=at_ms, event_id=event_id)]))
         return self.resolved[-1]
 
-    def erase(self, one: Erasure) -> None:
-        self.control.apply(*control_state.encode("erasure", one))
+    def erase(self, erasure: Erasure) -> None:
+        self.control.apply(*control_state.encode("erasure", erasure))
 
     def rows(self) -> bytes:
         tables = (topics.IDENTITY_MAP, topics.IDENTITY_PAIRS, topics.RESOLVER_GRAPH)
@@ -144,7 +144,7 @@ def test_identity_forgets_a_merged_contact_and_no_replay_brings_it_back() -> Non
     for topic, value in before:
         world.feed(topic, value)
     assert b"u1" not in world.rows()
-    assert all(one not in (cid(A), cid(C)) for one in world.resolved[count:])
+    assert all(contact_id not in (cid(A), cid(C)) for contact_id in world.resolved[count:])
     assert world.event(C, at_ms=NOW_MS + 1) == cid(C)
     assert world.event(A, C, at_ms=NOW_MS + 2) == cid(A)
     assert world.event(C, at_ms=NOW_MS + 3) == cid(A)
@@ -157,8 +157,8 @@ def test_a_repeat_before_the_answer_came_back_leaves_the_new_beginning() -> None
     world.idle()
     world.event(A, C, at_ms=NOW_MS + 1)
     kept = world.rows()
-    told = [send for send in world.idle() if send.topic == topics.CONTROL.name]
-    assert orjson.loads(told[0].value)["erasure"] == "ers_1"
+    confirmations = [send for send in world.idle() if send.topic == topics.CONTROL.name]
+    assert orjson.loads(confirmations[0].value)["erasure"] == "ers_1"
     assert world.rows() == kept
     assert not world.stage.has_work(0)
     # a worker that starts anew and has not read the answer yet
@@ -174,21 +174,21 @@ def test_what_else_a_component_holds_stays() -> None:
     state = PartitionState(0, world.tables)
     identity_erase._cut(state, erased(C))
     left = [graph.load(row) for table in state.writes.values() for row in table.values() if row]
-    assert {node for one in left for node in one.members} <= {cid(A), cid(B)}
-    assert any({cid(A), cid(B)} <= one.members.keys() for one in left)
+    assert {node for component in left for node in component.members} <= {cid(A), cid(B)}
+    assert any({cid(A), cid(B)} <= component.members.keys() for component in left)
 
 
 def test_segments_count_versions_on_from_before_the_erasure() -> None:
-    known, tables = ControlState(), MemoryTables()
+    control, tables = ControlState(), MemoryTables()
     table, key = topics.SEGMENT_STATES, cid(A).encode()
     contact = contact_state.Contact(WORKSPACE, ENVIRONMENT)
     contact.revision, contact.created = 77, NOW_MS
     contact.identifiers = {"external_id": {"u1": [NOW_MS, "evt_1"]}}
     tables.apply(0, {table: {key: contact_state.dump(contact), b"cnt_other": contact_state.dump(contact)}})
-    known.apply(*control_state.encode("erasure", erased(A)))
+    control.apply(*control_state.encode("erasure", erased(A)))
     state = PartitionState(0, tables)
-    segments_erase.erase(known, state, ONE)
-    assert not segments_erase.answers(known, PartitionState(0, tables), NOW_MS)
+    segments_erase.erase(control, state, ONE)
+    assert not segments_erase.answers(control, PartitionState(0, tables), NOW_MS)
     tables.apply(0, state.writes)
     left = dict(PartitionState(0, tables).scan(table))
     assert key not in left
@@ -196,15 +196,15 @@ def test_segments_count_versions_on_from_before_the_erasure() -> None:
     assert left[b"cnt_other"] == contact_state.dump(contact)
     again = PartitionState(0, tables)
     tables.apply(0, {table: {key: contact_state.dump(contact)}})
-    segments_erase.erase(known, again, ONE)
+    segments_erase.erase(control, again, ONE)
     assert not again.writes
-    assert len(segments_erase.answers(known, again, NOW_MS)) == 1
+    assert len(segments_erase.answers(control, again, NOW_MS)) == 1
 
 
 @pytest.mark.parametrize("is_restarted", [False, True])
 def test_a_new_beginning_has_newer_versions_than_what_was_erased(*, is_restarted: bool) -> None:
     """By the stage that erased it, and by one that starts when `control` has forgotten the erasure."""
-    known, tables, far = ControlState(), MemoryTables(), 10**18
+    definitions, tables, far = ControlState(), MemoryTables(), 10**18
 
     def started(control: ControlState) -> SegmentsStage:
         stage = SegmentsStage(control, ONE)
@@ -216,16 +216,18 @@ def test_a_new_beginning_has_newer_versions_than_what_was_erased(*, is_restarted
         records = [InputRecord(topics.RESOLVED.name, 0, 0, None, codec.encode_events(events), NOW_MS)]
         sends = stage.process(records, state, NOW_MS)
         tables.apply(0, state.writes)
-        return [one for send in sends if send.topic == topics.CHANGES.name for one in codec.decode_changes(send.value)]
+        return [
+            change for send in sends if send.topic == topics.CHANGES.name for change in codec.decode_changes(send.value)
+        ]
 
     contact = contact_state.Contact(WORKSPACE, ENVIRONMENT)
     contact.revision, contact.created = far, NOW_MS
     tables.apply(0, {topics.SEGMENT_STATES: {cid(A).encode(): contact_state.dump(contact)}})
-    stage = started(known)
+    stage = started(definitions)
     process(stage, event(C, event_id="evt_2"))
-    known.apply(*control_state.encode("erasure", erased(A)))
+    definitions.apply(*control_state.encode("erasure", erased(A)))
     process(stage, event(C, event_id="evt_3"))
     if is_restarted:
         stage = started(ControlState())
     changes = process(stage, event(A, event_id="evt_4", received_ms=NOW_MS + 1))
-    assert [one["version"] for one in changes if one["kind"] == "profile"] == [far + 1]
+    assert [change["version"] for change in changes if change["kind"] == "profile"] == [far + 1]

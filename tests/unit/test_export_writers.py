@@ -72,9 +72,9 @@ def test_what_was_exported_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> N
     columns = guess(CONTACTS, form.columns, samples, is_text=True, chosen={}, ignored=ignored)
     mapper = Mapper(CONTACTS, columns, {})
     again = [mapper.of_list(row.values) for row in rows.rows(stream(data), form) if isinstance(row.values, list)]
-    assert [one["attributes"] for one in again] == [one["attributes"] for one in people]
-    assert [one["external_id"] for one in again] == ["u1", "u2"]
-    assert [one["consents"] for one in again] == [{"sms": True}] * 2
+    assert [row["attributes"] for row in again] == [person["attributes"] for person in people]
+    assert [row["external_id"] for row in again] == ["u1", "u2"]
+    assert [row["consents"] for row in again] == [{"sms": True}] * 2
     assert again[0]["timestamp"] == people[0]["updated_at"]
 
 
@@ -110,6 +110,6 @@ def test_a_form_is_told_by_the_file_s_name(tmp_path: Any) -> None:
         "ndjson",
         "ndjson",
     ]
-    for said, output in (("xml", None), ("parquet", None)):
+    for form, output in (("xml", None), ("parquet", None)):
         with pytest.raises(ConfigError):
-            _form(said, output)
+            _form(form, output)

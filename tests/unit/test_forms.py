@@ -24,15 +24,15 @@ def collected(*words: str) -> tuple[Counter[str], str]:
 
 
 def test_the_full_form_of_each_tier_has_tests_of_its_own() -> None:
-    full, said = collected("--full", *(f"tests/{tier}" for tier in TIERS))
-    assert set(full) == set(TIERS), said
+    full, output = collected("--full", *(f"tests/{tier}" for tier in TIERS))
+    assert set(full) == set(TIERS), output
     assert min(full.values()) >= 3
 
 
 def test_what_the_short_form_leaves_out_is_named_and_counted() -> None:
-    short, said = collected(PAGES)
+    short, output = collected(PAGES)
     assert short == Counter()
-    (line,) = [line for line in said.splitlines() if line.startswith(LEFT_OUT)]
+    (line,) = [line for line in output.splitlines() if line.startswith(LEFT_OUT)]
     assert line.endswith("(2 tests)")
 
 

@@ -36,7 +36,7 @@ def test_cost(document: str, variables: dict[str, int], expected: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "said"),
+    ("document", "message"),
     [
         ("{ " + "contact(id: 1) { " * 13 + "id" + " }" * 14, "deeper"),
         (
@@ -51,8 +51,8 @@ def test_cost(document: str, variables: dict[str, int], expected: int) -> None:
         (" ".join(f"query q{n} {{ contact(id: 1) {{ id }} }}" for n in range(21)), "operations"),
     ],
 )
-def test_what_asks_for_too_much_is_refused(document: str, said: str) -> None:
-    with pytest.raises(ApiError, match=said) as refused:
+def test_what_asks_for_too_much_is_refused(document: str, message: str) -> None:
+    with pytest.raises(ApiError, match=message) as refused:
         cost.check(parse(document), {})
     assert refused.value.code == "too_complex"
 

@@ -18,7 +18,7 @@ async def _answer(query: str, name: str | None) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize(
-    ("query", "name", "said"),
+    ("query", "name", "message"),
     [
         ("{ __typename }", "x", "operationName"),
         ("{ __typename }", "", "operationName"),
@@ -31,10 +31,10 @@ async def _answer(query: str, name: str | None) -> tuple[int, Any]:
         ("type T { a: Int }", None, "no operation"),
     ],
 )
-async def test_a_document_that_names_no_operation_is_refused(query: str, name: str | None, said: str) -> None:
+async def test_a_document_that_names_no_operation_is_refused(query: str, name: str | None, message: str) -> None:
     status, body = await _answer(query, name)
     assert status == 400
-    assert said in body["errors"][0]["message"]
+    assert message in body["errors"][0]["message"]
 
 
 @pytest.mark.parametrize(("query", "name"), [("{ __typename }", None), ("query a { __typename }", "a"), (TWO, "b")])

@@ -16,7 +16,7 @@ AWAY = WELL | {"needs": {"kafka": {"state": "ok"}, "clickhouse": {"state": "away
 
 
 @pytest.mark.parametrize(
-    ("beat", "is_ready", "after_s", "told"),
+    ("beat", "is_ready", "after_s", "expected"),
     [
         (None, False, 0, ("it has said nothing yet", "it has said nothing yet")),
         (WELL, False, 1, ("", "it is starting")),
@@ -27,15 +27,15 @@ AWAY = WELL | {"needs": {"kafka": {"state": "ok"}, "clickhouse": {"state": "away
     ],
 )
 def test_a_process_is_judged_by_its_files(
-    tmp_path: Path, beat: dict[str, object] | None, is_ready: bool, after_s: float, told: tuple[str, str]
+    tmp_path: Path, beat: dict[str, object] | None, is_ready: bool, after_s: float, expected: tuple[str, str]
 ) -> None:
     path = tmp_path / "identity.ready"
     if beat is not None:
         path.with_suffix(".json").write_text(json.dumps(beat))
     if is_ready:
         path.touch()
-    assert problem(path, asks_ready=False, now=AT + after_s) == told[0]
-    assert problem(path, asks_ready=True, now=AT + after_s) == told[1]
+    assert problem(path, asks_ready=False, now=AT + after_s) == expected[0]
+    assert problem(path, asks_ready=True, now=AT + after_s) == expected[1]
 
 
 def test_the_command_ends_with_the_answer(tmp_path: Path) -> None:

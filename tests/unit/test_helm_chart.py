@@ -48,8 +48,8 @@ def test_each_setting_has_one_place() -> None:
 
 def test_every_process_of_a_local_stack_is_a_workload() -> None:
     local = {process.name: list(process.command[1:]) for layer in stages(Settings()) for process in layer}
-    found = re.findall(r'dict "name" "([\w-]+)" "command" \(list "python" ([^)]+)\)', TEMPLATES)
-    assert {name: re.findall(r'"([^"]+)"', command) for name, command in found} == local
+    result = re.findall(r'dict "name" "([\w-]+)" "command" \(list "python" ([^)]+)\)', TEMPLATES)
+    assert {name: re.findall(r'"([^"]+)"', command) for name, command in result} == local
 
 
 def test_the_schema_takes_the_values() -> None:
@@ -66,9 +66,9 @@ def keys(schema: dict[str, Any], values: Any, place: str = "") -> Iterator[tuple
 
 
 def test_the_schema_knows_every_key_and_no_other() -> None:
-    found = list(keys(SCHEMA, VALUES))
-    assert len(found) > 30
-    assert {place: asked ^ given for place, asked, given in found if asked != given} == {"": {"global"}}
+    places = list(keys(SCHEMA, VALUES))
+    assert len(places) > 30
+    assert {place: in_schema ^ given for place, in_schema, given in places if in_schema != given} == {"": {"global"}}
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,10 @@ class Partition:
     def __init__(self) -> None:
         self.tables = MemoryTables()
 
-    def takes(self, one: Event) -> list[str]:
+    def takes(self, event: Event) -> list[str]:
         """The anonymous ids that the event ties to its sender."""
         state = PartitionState(0, self.tables)
-        links = new_links(one, state)
+        links = new_links(event, state)
         self.tables.apply(0, state.writes)
         return [link["b"]["value"] for link in links if link["b"]["type"] == "anonymous_id"]
 

@@ -40,7 +40,7 @@ class Partition:
         if keep:
             self.tables.apply(0, state.writes)
         resolved = [s.value for s in sends if s.topic == topics.RESOLVED.name]
-        return [one["repeat"] for value in resolved for one in codec.decode_events(value)]
+        return [event["repeat"] for value in resolved for event in codec.decode_events(value)]
 
     def take(self, *events: Event, now_ms: int = NOW_MS) -> list[int]:
         return self.read(self.record(*events), now_ms)
@@ -57,10 +57,10 @@ class Partition:
 
 def test_copies_are_marked_in_one_record_and_in_later_ones() -> None:
     partition = Partition()
-    one = event("external_id:u1")
-    assert partition.take(one, one) == [FIRST, AGAIN]
+    made_event = event("external_id:u1")
+    assert partition.take(made_event, made_event) == [FIRST, AGAIN]
     partition.crash()
-    assert partition.take(one) == [AGAIN]
+    assert partition.take(made_event) == [AGAIN]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_an_erased_sender_leaves_nothing_and_its_neighbours_stay() -> None:
     partition = Partition()
     partition.take(*(event(f"external_id:u{n}", event_id=e) for n in (1, 2, 3) for e in ("a", "b")))
     partition.take(event("external_id:u2", event_id="c"), now_ms=NOW_MS + DAY_MS)
-    one = Erasure(
+    erasure = Erasure(
         id="era_1",
         workspace=WORKSPACE,
         environment=ENVIRONMENT,
@@ -182,7 +182,7 @@ def test_an_erased_sender_leaves_nothing_and_its_neighbours_stay() -> None:
         created_ms=NOW_MS,
         erased_ms=NOW_MS,
     )
-    partition.control.apply(*encode("erasure", one))
+    partition.control.apply(*encode("erasure", erasure))
     partition.idle(NOW_MS + DAY_MS)
     assert partition.rows == 4
     assert partition.take(event("external_id:u3", event_id="b"), now_ms=NOW_MS + DAY_MS) == [AGAIN]

@@ -46,9 +46,9 @@ class Pipeline:
             else:
                 self.feed(send.topic, send.partition, send.value)
 
-    def event(self, one: Event) -> Event:
-        partition = partition_of(one["contact_id"] or one["event_id"], PARTITIONS)
-        self.feed(topics.EVENTS.name, partition, codec.encode_events([one]))
+    def event(self, event: Event) -> Event:
+        partition = partition_of(event["contact_id"] or event["event_id"], PARTITIONS)
+        self.feed(topics.EVENTS.name, partition, codec.encode_events([event]))
         return self.resolved[-1]
 
 
@@ -106,8 +106,8 @@ def test_a_refused_link_is_told_to_both_sides() -> None:
     pipeline = Pipeline()
     pipeline.event(event("external_id:u1", "anonymous_id:a1", event_id="evt_1"))
     pipeline.event(event("external_id:u2", "anonymous_id:a1", event_id="evt_2"))
-    told = {(c["contact_id"], orjson.loads(c["profile"])["value"], c["reason"]) for c in pipeline.changes}
-    assert told == {
+    refusals = {(c["contact_id"], orjson.loads(c["profile"])["value"], c["reason"]) for c in pipeline.changes}
+    assert refusals == {
         (cid("external_id:u2"), "a1", "two_contacts"),
         (cid("anonymous_id:a1"), "u2", "two_contacts"),
     }

@@ -51,6 +51,6 @@ async def test_it_refuses_what_the_edge_refuses(tmp_path: Path, kind: str) -> No
             f"/v1/{kind}/batch", content=batch.body(kind), headers={**SECRET, "Content-Type": "application/json"}
         )
     results = answer.json()["results"]
-    assert set(refused) == {one["index"] for one in results if "error" in one}
+    assert set(refused) == {result["index"] for result in results if "error" in result}
     assert 0 not in refused
-    assert check.warnings == sum("warnings" in one for one in results)
+    assert check.warnings == sum("warnings" in result for result in results)

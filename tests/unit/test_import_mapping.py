@@ -10,17 +10,19 @@ from deploy.cli.imports.plan import ImportPlan, chosen
 from deploy.client.config import ConfigError
 
 
-def guessed(kind: str, columns: Sequence[str], *samples: Sequence[Any], **said: Any) -> list[ImportColumn]:
-    return guess(kind, columns, samples, is_text=True, **{"chosen": {}, **said})
+def guessed(kind: str, columns: Sequence[str], *samples: Sequence[Any], **options: Any) -> list[ImportColumn]:
+    return guess(kind, columns, samples, is_text=True, **{"chosen": {}, **options})
 
 
-def targets(found: list[ImportColumn]) -> dict[str, str]:
-    return {column.name: column.target for column in found}
+def targets(columns: list[ImportColumn]) -> dict[str, str]:
+    return {column.name: column.target for column in columns}
 
 
 def test_names_are_compared_without_case_spaces_and_signs() -> None:
-    found = guessed(CONTACTS, ["User ID", "E-Mail", "PHONE_NUMBER", "Updated at", "Plan", "consent.sms", "opt_in news"])
-    assert targets(found) == {
+    columns = guessed(
+        CONTACTS, ["User ID", "E-Mail", "PHONE_NUMBER", "Updated at", "Plan", "consent.sms", "opt_in news"]
+    )
+    assert targets(columns) == {
         "User ID": "external_id",
         "E-Mail": "email",
         "PHONE_NUMBER": "phone",
@@ -29,13 +31,13 @@ def test_names_are_compared_without_case_spaces_and_signs() -> None:
         "consent.sms": "consents.sms",
         "opt_in news": "attributes.opt_in news",
     }
-    found = guessed(EVENTS, ["Event Name", "userId", "date", "total", "messageId"])
-    assert list(targets(found).values()) == ["type", "external_id", "timestamp", "properties.total", "event_id"]
+    columns = guessed(EVENTS, ["Event Name", "userId", "date", "total", "messageId"])
+    assert list(targets(columns).values()) == ["type", "external_id", "timestamp", "properties.total", "event_id"]
 
 
 def test_one_field_is_of_one_column_and_what_is_said_goes_first() -> None:
-    found = guessed(CONTACTS, ["email", "mail", "uid"], chosen={"email": "mail"})
-    assert targets(found) == {"email": "attributes.email", "mail": "email", "uid": "external_id"}
+    columns = guessed(CONTACTS, ["email", "mail", "uid"], chosen={"email": "mail"})
+    assert targets(columns) == {"email": "attributes.email", "mail": "email", "uid": "external_id"}
     assert targets(guessed(CONTACTS, ["email", "x"], ignored=["x"]))["x"] == ""
 
 
@@ -64,7 +66,7 @@ def test_a_column_can_be_kept_as_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("options", "reason"),
     [
         ({"chosen": {"email": "Mail"}}, "no column 'Mail'; there are: email, x"),
         ({"chosen": {"emial": "x"}}, "'emial' is no field of contacts"),
@@ -73,9 +75,9 @@ def test_a_column_can_be_kept_as_text() -> None:
         ({"text": ["y"]}, "no column 'y'"),
     ],
 )
-def test_a_mapping_that_cannot_be_meant_is_named(said: dict[str, Any], reason: str) -> None:
+def test_a_mapping_that_cannot_be_meant_is_named(options: dict[str, Any], reason: str) -> None:
     with pytest.raises(MappingError, match=reason):
-        guessed(CONTACTS, ["email", "x"], **said)
+        guessed(CONTACTS, ["email", "x"], **options)
 
 
 def test_a_row_of_csv() -> None:

@@ -23,8 +23,8 @@ def stream(data: bytes) -> io.BufferedReader:
     return io.BufferedReader(io.BytesIO(data))
 
 
-def read(data: bytes, **said: Any) -> tuple[Layout, list[Row]]:
-    form = rows.layout(stream(data), **said)
+def read(data: bytes, **options: Any) -> tuple[Layout, list[Row]]:
+    form = rows.layout(stream(data), **options)
     return form, list(rows.rows(stream(data), form))
 
 
@@ -42,35 +42,35 @@ def test_packing_is_told_by_the_first_bytes(tmp_path: Path, pack: Any) -> None:
 
 
 def test_the_digest_is_of_what_lies_there(tmp_path: Path) -> None:
-    found = []
+    rows = []
     for text in ("a", "a", "b"):
         (tmp_path / "x").write_text(text)
         with source.opened(str(tmp_path / "x")) as file:
-            found.append(file.digest)
-    assert found[0] == found[1] != found[2]
+            rows.append(file.digest)
+    assert rows[0] == rows[1] != rows[2]
     with pytest.raises(ConfigError, match="cannot be read"), source.opened(str(tmp_path / "y")):
         pass
 
 
 def test_csv_with_quotes_lines_in_fields_and_wrong_rows() -> None:
     data = b'\xef\xbb\xbfid;name\r\n1;"a\r\nb"\r\n2\r\n\r\n3;"say ""x"""\r\n4;5;6\r\n'
-    form, found = read(data)
+    form, rows = read(data)
     assert (form.kind, form.columns, form.delimiter) == ("csv", ("id", "name"), ";")
-    assert [(row.line, row.values) for row in found] == [
+    assert [(row.line, row.values) for row in rows] == [
         (2, ["1", "a\r\nb"]),
         (4, None),
         (6, ["3", 'say "x"']),
         (7, None),
     ]
-    assert found[1].problem == "has 1 fields, the header has 2"
-    assert form.sample == found
+    assert rows[1].problem == "has 1 fields, the header has 2"
+    assert form.sample == rows
 
 
 def test_a_quote_that_never_ends_costs_no_more_than_a_line_may_be_long() -> None:
     data = b'id,name\n1,"' + b"x" * (MAX_LINE + 10) + b"\n2,b\n"
-    _, found = read(data)
-    assert [row.values for row in found if row.values is not None] == [["2", "b"]]
-    assert any("cannot be read as CSV" in row.problem for row in found)
+    _, rows = read(data)
+    assert [row.values for row in rows if row.values is not None] == [["2", "b"]]
+    assert any("cannot be read as CSV" in row.problem for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -84,9 +84,9 @@ def test_a_file_that_is_none_is_refused(data: bytes, reason: str) -> None:
 
 def test_ndjson_with_lines_that_are_none() -> None:
     data = b'\xef\xbb\xbf{"a": 1}\n\n[1]\n{"b": \n{"b": 2}' + b"\n" + b"x" * (MAX_LINE + 5) + b"\n{}"
-    form, found = read(data)
+    form, rows = read(data)
     assert (form.kind, form.columns) == ("ndjson", ("a", "b"))
-    assert [(row.line, row.values) for row in found] == [
+    assert [(row.line, row.values) for row in rows] == [
         (1, {"a": 1}),
         (3, None),
         (4, None),
@@ -94,7 +94,7 @@ def test_ndjson_with_lines_that_are_none() -> None:
         (6, None),
         (7, {}),
     ]
-    assert [row.problem.split(":")[0] for row in found if row.values is None] == [
+    assert [row.problem.split(":")[0] for row in rows if row.values is None] == [
         "is no JSON object",
         "is not JSON",
         f"is longer than {MAX_LINE} bytes",
@@ -102,9 +102,9 @@ def test_ndjson_with_lines_that_are_none() -> None:
 
 
 def batched(data: bytes, *, after: int = 0, most: int = 1000, digest: str = "d" * 32) -> list[RowBatch]:
-    form, found = read(data)
+    form, rows = read(data)
     columns = guess(CONTACTS, form.columns, [], is_text=form.kind == "csv", chosen={})
-    return list(batches(found, Mapper(CONTACTS, columns, {}), digest, after=after, most=most))
+    return list(batches(rows, Mapper(CONTACTS, columns, {}), digest, after=after, most=most))
 
 
 def test_ids_follow_from_file_and_line_and_sort_by_it() -> None:

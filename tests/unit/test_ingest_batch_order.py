@@ -26,5 +26,5 @@ async def test_ids_follow_the_order_of_the_batch(tmp_path: Path, path: str, key:
         body = {LABELS[path]: items} if path in LABELS else items
         answer = await client.post(path, json=body, headers=SECRET | key)
     assert answer.is_success, answer.text
-    said = {event["event_id"]: event["properties"] for event in log.events}
-    assert [said[event_id] for event_id in sorted(said)] == [b'{"n":%d}' % n for n in range(300)]
+    by_id = {event["event_id"]: event["properties"] for event in log.events}
+    assert [by_id[event_id] for event_id in sorted(by_id)] == [b'{"n":%d}' % n for n in range(300)]

@@ -123,7 +123,7 @@ async def test_a_flood_of_bodies_without_a_key_leaves_room_for_those_with_one() 
     rate_limiter.set()
     assert len(await mine) == 100_000
     outcomes = await asyncio.gather(*flood, return_exceptions=True)
-    assert sum(isinstance(one, ApiError) for one in outcomes) >= 50
+    assert sum(isinstance(outcome, ApiError) for outcome in outcomes) >= 50
     assert budget.held == 0
 
 
@@ -143,7 +143,7 @@ def test_however_many_flood_there_is_room_for_one_more(seed: int) -> None:
             held.append((size, owner))
         assert budget.held == sum(size for size, _ in held) <= 10_000
         for owner in "abcde":
-            assert sum(size for size, one in held if one == owner) <= 10_000 // 2
+            assert sum(size for size, holder in held if holder == owner) <= 10_000 // 2
     floods = {owner for _, owner in held}
     free = 10_000 - budget.held
     assert free >= 10_000 // (len(floods) + 1) - 300
@@ -194,14 +194,14 @@ def test_what_is_cut_short_or_something_else_is_refused(encoding: bytes) -> None
 
 
 async def test_a_long_body_is_refused_while_it_arrives() -> None:
-    asked = 0
+    reads = 0
 
     async def receive() -> dict[str, object]:
-        nonlocal asked
-        asked += 1
+        nonlocal reads
+        reads += 1
         return {"type": "http.request", "body": b"x" * 1000, "more_body": True}
 
     with pytest.raises(ApiError) as refused:
         await body.read(receive, 10_000)
     assert refused.value.code == "too_large"
-    assert asked <= 12
+    assert reads <= 12

@@ -26,8 +26,8 @@ def check_refused(code: str, param: str | None, call: Any, *args: Any) -> None:
 
 
 def test_an_upsert_is_about_the_strongest_that_is_there() -> None:
-    one, two = owner("cnt_1", USER), owner("cnt_2", EMAIL)
-    assert parse.meant([USER, EMAIL], [one, two], None) == one
+    sample, two = owner("cnt_1", USER), owner("cnt_2", EMAIL)
+    assert parse.meant([USER, EMAIL], [sample, two], None) == sample
     assert parse.meant([USER, EMAIL], [None, two], None) == two
     assert parse.meant([USER, EMAIL], [None, None], None) is None
 

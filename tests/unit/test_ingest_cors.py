@@ -23,8 +23,10 @@ RUDDERSTACK = "anonymousid,authorization,content-type,rsa-retry-attempt,rsa-retr
 
 def edge_for(home: Path, *origins: str, log: MemoryLog | None = None, **changes: int) -> Edge:
     edge = memory_edge(home, log or MemoryLog(), **changes)
-    for one in list(edge.control.workspaces.values()):
-        edge.control.apply(*control_state.encode("workspace", one.model_copy(update={"allowed_origins": origins})))
+    for workspace in list(edge.control.workspaces.values()):
+        edge.control.apply(
+            *control_state.encode("workspace", workspace.model_copy(update={"allowed_origins": origins}))
+        )
     return edge
 
 
@@ -41,16 +43,20 @@ def is_readable(answer: httpx.Response, origin: str = HERE) -> bool:
     return True
 
 
-@pytest.mark.parametrize("asked", [TRACING, RUDDERSTACK, "content-encoding,content-type", "x-retry-count"])
-async def test_every_path_allows_whatever_headers_a_page_asks_for(tmp_path: Path, asked: str) -> None:
+@pytest.mark.parametrize("requested_headers", [TRACING, RUDDERSTACK, "content-encoding,content-type", "x-retry-count"])
+async def test_every_path_allows_whatever_headers_a_page_asks_for(tmp_path: Path, requested_headers: str) -> None:
     edge = edge_for(tmp_path, HERE)
-    asks = {"Origin": HERE, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": asked}
+    asks = {
+        "Origin": HERE,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": requested_headers,
+    }
     async with client_of(edge) as client:
         for path in PATHS:
             answer = await client.options(path, headers=asks)
             assert answer.status_code == 204, path
             assert is_readable(answer), path
-            assert answer.headers["access-control-allow-headers"] == asked
+            assert answer.headers["access-control-allow-headers"] == requested_headers
             assert answer.headers.get_list("vary") == ["Origin, Access-Control-Request-Headers"]
             refused = await client.options(path, headers={**asks, "Origin": THERE})
             assert not is_readable(refused), path

@@ -19,8 +19,8 @@ async def _answers(home: Path, path: str, body: Any) -> tuple[dict[str, Any], Me
     async with client_of(memory_edge(home, log)) as client:
         answer = await client.post(path, json=body, headers=SECRET)
     assert answer.status_code == 202, answer.text
-    found: dict[str, Any] = answer.json()
-    return found, log
+    reply: dict[str, Any] = answer.json()
+    return reply, log
 
 
 async def test_the_answer_says_from_when_it_counts(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ async def test_no_value_of_a_request_is_held_by_its_refused_items(tmp_path: Path
         try:
             headers = SECRET | {"Content-Type": "application/json"}
             answer = await client.post(path, content=BODIES[path], headers=headers)
-            held = [one for one in gc.get_objects() if type(one) is dict and MARK in one]
+            held = [tracked for tracked in gc.get_objects() if type(tracked) is dict and MARK in tracked]
         finally:
             gc.enable()
     assert b"error" in answer.content or not answer.is_success

@@ -56,7 +56,7 @@ def _calls(timestamp: Any) -> list[tuple[str, Any]]:
         ("/v1/batch", {"batch": segment}),
         ("/v1/import", {"batch": segment}),
         ("/batch/", {"api_key": "pk_dev_local", "batch": posthog}),
-        ("/e/", [one | {"properties": {"token": "pk_dev_local"}} for one in posthog]),
+        ("/e/", [event | {"properties": {"token": "pk_dev_local"}} for event in posthog]),
         ("/api/client/events", parcelvoy),
     ]
 
@@ -77,10 +77,10 @@ async def test_our_own_api_refuses_an_unreadable_time_by_name(timestamp: Any, tm
     log = MemoryLog()
     async with client_of(memory_edge(tmp_path, log)) as client:
         for path in ("/v1/events", "/v1/contacts"):
-            asked = {"type": "e", "user_id": "u1", "timestamp": timestamp}
+            event = {"type": "e", "user_id": "u1", "timestamp": timestamp}
             if path == "/v1/contacts":
-                asked.pop("type")
-            answer = await client.post(path, json=asked, headers=SECRET)
+                event.pop("type")
+            answer = await client.post(path, json=event, headers=SECRET)
             assert answer.status_code == 422, answer.text
             assert answer.json()["error"]["param"].startswith("timestamp")
     assert log.events == []
@@ -257,8 +257,8 @@ async def test_an_event_that_names_its_user_updates_the_contact(tmp_path: Path) 
 async def test_a_vendors_batch_is_bounded_by_bytes_and_ten_thousand(count: int, status: int, tmp_path: Path) -> None:
     call = b'{"type":"track","event":"e","userId":"u"}'
     content = b'{"batch":[' + b",".join([call] * count) + b"]}"
-    found, events = await _post(tmp_path, "/v1/batch", content)
-    assert found == status
+    result, events = await _post(tmp_path, "/v1/batch", content)
+    assert result == status
     assert len(events) == (count if status == 200 else 0)
 
 

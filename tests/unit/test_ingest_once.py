@@ -112,16 +112,16 @@ async def test_a_body_that_is_packed_or_too_large(tmp_path: Path) -> None:
 
 def test_a_day_later_it_is_forgotten(tmp_path: Path) -> None:
     answers = IdempotencyStore(tmp_path)
-    said: list[Message] = [
+    messages: list[Message] = [
         {"type": "http.response.start", "status": 201, "headers": [(b"X-Request-Id", b"r"), (b"a", b"\xff")]},
         {"type": "http.response.body", "body": b"one\ntwo"},
     ]
-    answers.put(b"n", "digest", said, 1000)
-    found = answers.get(b"n", 1000 + KEPT_MS - 1)
-    assert found is not None
-    assert found[0] == "digest"
-    assert found[1][0]["headers"] == [(b"a", b"\xff")]
-    assert found[1][1]["body"] == b"one\ntwo"
+    answers.put(b"n", "digest", messages, 1000)
+    answer = answers.get(b"n", 1000 + KEPT_MS - 1)
+    assert answer is not None
+    assert answer[0] == "digest"
+    assert answer[1][0]["headers"] == [(b"a", b"\xff")]
+    assert answer[1][1]["body"] == b"one\ntwo"
     assert answers.get(b"n", 1000 + KEPT_MS) is None
     assert answers.get(b"other", 1000) is None
 

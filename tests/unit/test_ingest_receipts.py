@@ -13,19 +13,19 @@ from tests.support.builders import event
 SOME = [event("external_id:a"), event("external_id:b"), event("external_id:a", type="purchase")]
 
 
-def told(one: Event, stage: str) -> SimpleNamespace:
-    receipt = Receipt(event_id=event_key(one), task_id="t", stage=stage, entered=["seg_1"], left=[])
+def told(event: Event, stage: str) -> SimpleNamespace:
+    receipt = Receipt(event_id=event_key(event), task_id="t", stage=stage, entered=["seg_1"], left=[])
     return SimpleNamespace(key=b"edge", value=encode_receipts([receipt]))
 
 
 @pytest.mark.parametrize("last", range(3))
 async def test_one_id_of_three_events_is_waited_for_three_times(last: int) -> None:
     receipts = Receipts("edge")
-    waiter = receipts.expect("t", [event_key(one) for one in SOME])
+    waiter = receipts.expect("t", [event_key(event) for event in SOME])
     for stage in (STORED, APPLIED):
-        for one in SOME:
-            if one is not SOME[last]:
-                receipts.apply(told(one, stage))
+        for some_event in SOME:
+            if some_event is not SOME[last]:
+                receipts.apply(told(some_event, stage))
     receipts.apply(told(SOME[last], STORED))
     assert not waiter.done.done()
     receipts.apply(told(SOME[last], APPLIED))

@@ -28,16 +28,16 @@ def log() -> MemoryLog:
 @pytest.fixture
 async def client(tmp_path: Path, log: MemoryLog) -> AsyncIterator[httpx.AsyncClient]:
     edge: Edge = memory_edge(tmp_path, log)
-    async with client_of(edge) as found:
-        yield found
+    async with client_of(edge) as connected:
+        yield connected
     edge.idempotency.close()
 
 
 async def post(client: httpx.AsyncClient, body: Any, path: str = "/v1/events") -> dict[str, Any]:
     answer = await client.post(path, json=body, headers=SECRET)
     assert answer.status_code == 202, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    reply: dict[str, Any] = answer.json()
+    return reply
 
 
 @pytest.mark.parametrize("more", [{"type": "invoice"}, {"user_id": "b"}, {"type": "invoice", "user_id": "b"}])
@@ -57,8 +57,8 @@ async def test_an_id_with_another_type_or_sender_is_taken_and_said(
 async def test_in_one_batch_it_makes_no_difference(client: httpx.AsyncClient, log: MemoryLog) -> None:
     events = [ORDER, ORDER | {"type": "invoice", "user_id": "b"}, {"type": "seen", "user_id": "a"}]
     answer = await post(client, events, "/v1/events/batch")
-    assert [one.get("warnings") for one in answer["results"]] == [None, [ANOTHER], None]
-    assert [one["contact_id"] for one in answer["results"]] == [cid(f"external_id:{u}") for u in "aba"]
+    assert [result.get("warnings") for result in answer["results"]] == [None, [ANOTHER], None]
+    assert [result["contact_id"] for result in answer["results"]] == [cid(f"external_id:{u}") for u in "aba"]
     assert [e["type"] for e in log.events] == ["order", "invoice", "seen"]
 
 
@@ -75,21 +75,21 @@ async def test_an_event_without_an_id_of_the_client_is_never_compared(
     client: httpx.AsyncClient, log: MemoryLog
 ) -> None:
     answers = [await post(client, {"type": "order", "user_id": "a"}) for _ in range(2)]
-    assert all("warnings" not in one for one in answers)
+    assert all("warnings" not in answer for answer in answers)
     assert len(log.events) == 2
 
 
 def test_of_one_id_only_a_few_events_are_remembered() -> None:
     recent = EventAckCache()
     some: list[Event] = [event("external_id:u1", type=f"t{n}") for n in range(MOST_OF_AN_ID + 5)]
-    for one in some:
-        recent.put(one, one["contact_id"])
-    assert [recent.get(one) is not None for one in some] == [True] * MOST_OF_AN_ID + [False] * 5
+    for event_sent in some:
+        recent.put(event_sent, event_sent["contact_id"])
+    assert [recent.get(event_sent) is not None for event_sent in some] == [True] * MOST_OF_AN_ID + [False] * 5
     assert recent.put(some[-1], "") == ANOTHER
 
 
 def test_the_oldest_ids_are_forgotten() -> None:
     recent = EventAckCache(2 * ROOM)
     some = [event("external_id:u1", event_id=f"e{n}") for n in range(3)]
-    assert [recent.put(one, "") for one in some] == ["", "", ""]
-    assert [recent.get(one) is not None for one in some] == [False, True, True]
+    assert [recent.put(event_sent, "") for event_sent in some] == ["", "", ""]
+    assert [recent.get(event_sent) is not None for event_sent in some] == [False, True, True]

@@ -60,19 +60,19 @@ def test_a_broken_item_costs_only_itself_in_a_batch_of_five_megabytes() -> None:
     start = time.process_time()
     value = body.parse_batch(b'{"sentAt":1,"batch":[' + b",".join(items) + b'],"context":{}}', "batch")
     assert isinstance(value, NotJson)
-    found = value.recover()
+    result = value.recover()
     assert time.process_time() - start < 5
-    broken = {i: item for i, item in enumerate(found["batch"]) if isinstance(item, ApiError)}
+    broken = {i: item for i, item in enumerate(result["batch"]) if isinstance(item, ApiError)}
     assert {i: item.param for i, item in broken.items()} == {17: "type", 4000: "type"}
-    assert len(found["batch"]) == 5000
-    assert found["sentAt"] == 1
+    assert len(result["batch"]) == 5000
+    assert result["sentAt"] == 1
 
 
 def test_only_the_first_faults_are_named_by_their_path() -> None:
     value = body.parse_batch(b"[" + b",".join([b'{"a":NaN}'] * 100) + b"]", "batch")
     assert isinstance(value, NotJson)
-    found = value.recover()
-    assert [item.param for item in found] == ["a"] * MAX_DIAGNOSED + [None] * (100 - MAX_DIAGNOSED)
+    result = value.recover()
+    assert [item.param for item in result] == ["a"] * MAX_DIAGNOSED + [None] * (100 - MAX_DIAGNOSED)
 
 
 def test_more_broken_items_than_a_batch_may_hold_are_refused_as_too_many() -> None:

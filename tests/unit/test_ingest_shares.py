@@ -21,9 +21,9 @@ KB = 1024
 
 
 def sent(workspace: str, number: int, length: int = 10) -> Event:
-    found = event("external_id:u1", event_id=f"{number:0{length}d}")
-    found["workspace"] = workspace
-    return found
+    made_event = event("external_id:u1", event_id=f"{number:0{length}d}")
+    made_event["workspace"] = workspace
+    return made_event
 
 
 def shares(limit: int) -> FairCache[int, bytes]:
@@ -33,11 +33,11 @@ def shares(limit: int) -> FairCache[int, bytes]:
 def test_a_flood_of_one_workspace_makes_no_other_forget() -> None:
     recent = EventAckCache(64 * KB)
     mine = [sent("mine", n) for n in range(30)]
-    for one in mine:
-        recent.put(one, "c")
+    for own_event in mine:
+        recent.put(own_event, "c")
     for n in range(5_000):
         recent.put(sent("flood", n, 256), "c")
-    assert all(recent.get(one) for one in mine)
+    assert all(recent.get(own_event) for own_event in mine)
     assert recent.get(sent("flood", 4_999, 256))
     assert recent.get(sent("flood", 0, 256)) is None
     assert recent._first.size <= 64 * KB
@@ -135,20 +135,20 @@ def test_the_key_in_use_is_not_the_one_whose_rate_is_forgotten(monkeypatch: pyte
 
 
 async def test_uses_that_are_told_are_not_kept() -> None:
-    rate_limiter, told = RateLimiter(ControlState(), 0), list[KeyUse]()
+    rate_limiter, published = RateLimiter(ControlState(), 0), list[KeyUse]()
 
     async def put(_kind: str, use: KeyUse) -> None:
-        told.append(use)
+        published.append(use)
 
     uses = KeyUsageRecorder(rate_limiter, put)
     for n in range(100):
         rate_limiter.used[f"k{n}"] = ("w", n)
     await uses.tell()
-    assert len(told) == 100
+    assert len(published) == 100
     assert not rate_limiter.used
     rate_limiter.used["k99"] = ("w", 2 * PAUSE_MS)
     await uses.tell()
-    assert told[-1].used_ms == 2 * PAUSE_MS
+    assert published[-1].used_ms == 2 * PAUSE_MS
     assert list(uses._told) == ["k99"]
 
 

@@ -78,10 +78,10 @@ def test_a_merge_that_names_another_tenants_contact_is_passed_over(tmp_path: Pat
 
 def test_an_erasure_that_is_read_after_the_start_covers_merges_that_are_read_again(tmp_path: Path) -> None:
     """The edge makes its copy before it reads `control`: what is shared with it is empty then."""
-    known = Erased()
-    view = MergeMapReplica(tmp_path / "v", 4, known)
+    erased = Erased()
+    view = MergeMapReplica(tmp_path / "v", 4, erased)
     record = merge(contact("a"), contact("b"), 1)
-    known.add(
+    erased.add(
         Erasure(
             id="ers_1",
             workspace="w",

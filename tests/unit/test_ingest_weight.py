@@ -35,8 +35,8 @@ def _seconds(raw: RawEvent) -> float:
 @pytest.mark.parametrize("place", ["set", "set_once"])
 def test_names_of_lists_cost_linear_time_and_one_warning(place: str) -> None:
     def named(n: int) -> RawEvent:
-        said = {"plan": "pro"} | {static_segments.attribute_of(f"seg_{i}"): True for i in range(n)}
-        return _event(profile={place: said})
+        attributes = {"plan": "pro"} | {static_segments.attribute_of(f"seg_{i}"): True for i in range(n)}
+        return _event(profile={place: attributes})
 
     assert min(_seconds(named(50_000)) for _ in range(3)) < 1.0
     raw = named(50_000)
@@ -84,8 +84,8 @@ async def test_a_batchs_context_weighs_as_if_each_call_carried_it(tmp_path: Path
 def test_a_notification_about_thousands_is_refused() -> None:
     def told(emails: Any) -> list[RawEvent]:
         mail = {"messageId": "m", "destination": emails}
-        said = orjson.dumps({"eventType": "Send", "mail": mail, "send": {}}).decode()
-        return ses.events({"Type": "Notification", "MessageId": "1", "Message": said})
+        notification = orjson.dumps({"eventType": "Send", "mail": mail, "send": {}}).decode()
+        return ses.events({"Type": "Notification", "MessageId": "1", "Message": notification})
 
     assert len(told([f"u{i}@b.co" for i in range(ses.MOST_RECIPIENTS)])) == ses.MOST_RECIPIENTS
     assert len(told(5)) == len(told("a@b.co")) == len(told({"a": 1})) == 1

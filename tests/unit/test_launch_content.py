@@ -28,9 +28,15 @@ def nested(depth: int) -> str:
 async def test_content_that_nests_too_deeply_is_refused(tmp_path: Path, name: str, depth: int) -> None:
     log = MemoryLog()
     edge = memory_edge(tmp_path, log)
-    said: dict[str, Any] = {"name": "Hello", "channel": "email", "status": "active", "number": 1, "updated_ms": NOW_MS}
+    fields: dict[str, Any] = {
+        "name": "Hello",
+        "channel": "email",
+        "status": "active",
+        "number": 1,
+        "updated_ms": NOW_MS,
+    }
     home = {"workspace": "local", "environment": "production", "created_ms": NOW_MS}
-    campaign = Campaign(id="cmp_1", delivery={"topic": "mail"}, **home, **said)
+    campaign = Campaign(id="cmp_1", delivery={"topic": "mail"}, **home, **fields)
     edge.control.apply(*control_state.encode("campaign", campaign))
     jobs = LaunchJobs()
     writer = ControlWriter(edge.settings, edge.control, edge.publisher)

@@ -22,9 +22,9 @@ PLACE = EntryPlace(1, 7, NOW_MS)
 
 def campaign(**more: Any) -> Campaign:
     home = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "created_ms": NOW_MS, "updated_ms": NOW_MS}
-    said = {"id": "cmp_1", "name": "Hello", "channel": "email", "status": "active", "number": 1}
+    fields = {"id": "cmp_1", "name": "Hello", "channel": "email", "status": "active", "number": 1}
     own = {"delivery": {"topic": "mail"}, "launch_on_entry": SEGMENT, "entry_since_ms": NOW_MS}
-    return Campaign(**home | said | own | more)
+    return Campaign(**home | fields | own | more)
 
 
 def found(place: EntryPlace = PLACE, **more: Any) -> list[LaunchEntry]:
@@ -82,8 +82,8 @@ def test_jobs_are_kept_for_a_while_and_not_too_many() -> None:
 
     def put(number: int, **more: Any) -> LaunchJob:
         home = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "created_ms": NOW_MS + number}
-        said = {"campaign": "cmp_1", "audience": Audience(segment=SEGMENT), "key_id": "key_1"}
-        job = LaunchJob(id=f"lch_{number}", **home, **said | more)
+        fields = {"campaign": "cmp_1", "audience": Audience(segment=SEGMENT), "key_id": "key_1"}
+        job = LaunchJob(id=f"lch_{number}", **home, **fields | more)
         jobs.apply(*control_state.encode(KIND, job))
         return job
 

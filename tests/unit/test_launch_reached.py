@@ -27,17 +27,17 @@ async def test_a_page_that_merged_with_many_is_asked_about_in_parts() -> None:
     page = [f"cnt_{n}" for n in range(3)]
     losers = [(f"cnt_lost_{n}", page[n % 2]) for n in range(2 * MOST_ASKED + 1)]
     stored = ids_of(launch.id, WORKSPACE, CAMPAIGN, losers[-1][0], REQUESTED).event_id
-    asked: list[list[str]] = []
+    requests: list[list[str]] = []
 
     async def rows(job: LaunchJob, query: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         assert job is launch
         if query == reached._LOSERS:
             return losers
         if query == reached._EVENTS:
-            asked.append(parameters["ids"])
+            requests.append(parameters["ids"])
             return [(stored,)] if stored in parameters["ids"] else []
         return []
 
     assert await ReachedContacts(rows).people(launch, page) == ["cnt_1", "cnt_2"], "of the last part, too"
-    assert sum(map(len, asked)) == len(losers)
-    assert max(len(str(ids)) for ids in asked) < FIELD_BYTES
+    assert sum(map(len, requests)) == len(losers)
+    assert max(len(str(ids)) for ids in requests) < FIELD_BYTES

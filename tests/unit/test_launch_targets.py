@@ -23,16 +23,16 @@ CAMPAIGN = "cmp_1"
 
 
 def state() -> ControlState:
-    found = ControlState()
+    state = ControlState()
     home: dict[str, Any] = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "created_ms": NOW_MS}
-    said = {"name": "Hello", "channel": "email", "status": "active", "number": 1, "updated_ms": NOW_MS}
-    one = Campaign(id=CAMPAIGN, kind="trigger", trigger="f0", delivery={"topic": "mail"}, **home, **said)
-    found.apply(*control_state.encode("campaign", one))
+    fields = {"name": "Hello", "channel": "email", "status": "active", "number": 1, "updated_ms": NOW_MS}
+    campaign = Campaign(id=CAMPAIGN, kind="trigger", trigger="f0", delivery={"topic": "mail"}, **home, **fields)
+    state.apply(*control_state.encode("campaign", campaign))
     for kind in ("public", "secret"):
         sha256 = control_state.digest(kind)
         key = ApiKey(id=f"key_{kind}", name=kind, kind=kind, scopes=("events:ingest",), sha256=sha256, **home)
-        found.apply(*control_state.encode("key", key))
-    return found
+        state.apply(*control_state.encode("key", key))
+    return state
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,6 @@ async def test_attachments_go_with_the_messages_of_their_own_campaign(tmp_path: 
     store = Store(tmp_path)
     launches = Launches(Settings(home=tmp_path), store)
     launches._apply(SimpleNamespace(partition=0, offset=0, key=b"l1", value=value, timestamp=NOW_MS))
-    said = orjson.loads(await launches.body(delivery({**home, **other})))
+    message = orjson.loads(await launches.body(delivery({**home, **other})))
     store.close()
-    assert ("data" in said["data"]["properties"]["attach"][0]) is (not other)
+    assert ("data" in message["data"]["properties"]["attach"][0]) is (not other)

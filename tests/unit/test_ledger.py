@@ -45,7 +45,7 @@ def test_skimming_says_of_events_what_reading_them_says(text: str) -> None:
     ]
     value = codec.encode_events(events)
     names = ("workspace", "environment", "source", "received_ms")
-    assert [dict(one) for one in codec.skim_events(value)] == [{n: one[n] for n in names} for one in events]  # type: ignore[literal-required]
+    assert [dict(event) for event in codec.skim_events(value)] == [{n: event[n] for n in names} for event in events]  # type: ignore[literal-required]
 
 
 @pytest.mark.parametrize("cut", [1, 9, 11, 30, 80, -1])
@@ -72,12 +72,14 @@ def test_a_run_counts_by_tenant_source_and_minute_of_receipt() -> None:
 
 
 def test_a_suppressed_event_is_known_by_its_place_alone() -> None:
-    one = event("email:a@b.example", event_id="evt_secret", properties={"total": 1})
-    change = outcomes.suppressed(one, (1, 2, 3))
+    made_event = event("email:a@b.example", event_id="evt_secret", properties={"total": 1})
+    change = outcomes.suppressed(made_event, (1, 2, 3))
     [read] = codec.decode_changes(codec.encode_changes([change]))
-    assert outcomes.of_change(read) == outcomes.outcome_of(one, "suppressed", (1, 2, 3))
-    told = codec.encode_changes([change])
-    assert not any(text in told for text in (b"a@b.example", b"evt_secret", b"total", one["contact_id"].encode()))
+    assert outcomes.of_change(read) == outcomes.outcome_of(made_event, "suppressed", (1, 2, 3))
+    value = codec.encode_changes([change])
+    assert not any(
+        text in value for text in (b"a@b.example", b"evt_secret", b"total", made_event["contact_id"].encode())
+    )
 
 
 @pytest.mark.parametrize("profile", [b"", b"[]", b'{"source": "x"}', b'{"source": "x", "origin": [1, 2]}', b"{"])
@@ -90,15 +92,15 @@ def test_a_suppressed_event_without_its_place_is_refused(profile: bytes) -> None
 
 def test_a_whole_record_in_quarantine_counts_each_of_its_events() -> None:
     payload = codec.encode_events([event(event_id="a"), event(event_id="b", environment="staging")])
-    found = outcomes.of_quarantined(quarantined(f"prefix.{topics.EVENTS.name}", payload))
-    places = [(one["environment"], one["origin_partition"], one["origin_offset"], one["origin_index"]) for one in found]
+    rows = outcomes.of_quarantined(quarantined(f"prefix.{topics.EVENTS.name}", payload))
+    places = [(row["environment"], row["origin_partition"], row["origin_offset"], row["origin_index"]) for row in rows]
     assert places == [("production", 2, 7, 0), ("staging", 2, 7, 1)]
-    assert {one["outcome"] for one in found} == {"quarantined"}
+    assert {row["outcome"] for row in rows} == {"quarantined"}
 
 
 def test_one_event_in_quarantine_has_the_place_that_it_had_on_events() -> None:
-    one = event(origin_partition=1, origin_offset=9, origin_index=4)
-    payload = codec.encode_events([one])
+    made_event = event(origin_partition=1, origin_offset=9, origin_index=4)
+    payload = codec.encode_events([made_event])
     [alone] = outcomes.of_quarantined(quarantined(topics.EVENTS.name, payload, index=3))
     [resolved] = outcomes.of_quarantined(quarantined(topics.RESOLVED.name, payload, index=0))
     assert (alone["origin_partition"], alone["origin_offset"], alone["origin_index"]) == (2, 7, 3)
@@ -112,8 +114,8 @@ def test_what_holds_no_events_has_no_outcome(topic: str) -> None:
 
 def test_times_that_are_none_stay_within_the_columns() -> None:
     for at_ms in (-(1 << 60), 1 << 60):
-        found = outcomes.outcome_of(event(received_ms=at_ms), "suppressed", (0, 0, 0))
-        assert 0 <= found["received_ms"] <= outcomes.LATEST_MS
+        result = outcomes.outcome_of(event(received_ms=at_ms), "suppressed", (0, 0, 0))
+        assert 0 <= result["received_ms"] <= outcomes.LATEST_MS
 
 
 def test_the_residual_has_a_sign() -> None:

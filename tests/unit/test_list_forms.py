@@ -102,15 +102,17 @@ def test_ndjson_is_what_the_api_says_a_row_a_line() -> None:
 async def test_a_page_is_read_when_the_one_before_is_taken() -> None:
     read: list[int] = []
 
-    async def page(one: ReadRequest) -> Any:
-        (after,) = one.paging.cursor_of(int) or (0,)
+    async def page(request: ReadRequest) -> Any:
+        (after,) = request.paging.cursor_of(int) or (0,)
         read.append(after)
-        rows = [{"id": f"seg_{after}", "name": "x" * one.paging.limit}]
+        rows = [{"id": f"seg_{after}", "name": "x" * request.paging.limit}]
         return {"data": rows, "next_cursor": cursor_at([after + 1]) if after < 999 else None}
 
     scope = {"type": "http", "path": "/v1/segments", "query_string": b"", "headers": []}
-    asked = ReadRequest(Principal("key_1", "secret", "w", "production", ()), Tenant("w", "production"), Request(scope))
-    answer = await whole_list(page, asked, "csv", "Segment")
+    request = ReadRequest(
+        Principal("key_1", "secret", "w", "production", ()), Tenant("w", "production"), Request(scope)
+    )
+    answer = await whole_list(page, request, "csv", "Segment")
     assert read == [0]
     assert isinstance(answer, StreamingResponse)
     parts = aiter(answer.body_iterator)

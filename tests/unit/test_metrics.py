@@ -57,8 +57,8 @@ def test_a_value_lies_in_the_first_bucket_that_holds_it(value: float, bucket: st
 
 def test_a_metric_without_a_number_is_there_by_its_name(tmp_path: Path) -> None:
     text = Exposition(Settings(home=tmp_path), "webhooks", (WEBHOOKS,), tuple).text().decode()
-    wanted = {metric.name for metric in CATALOGUE if metric.of in (EVERY, WEBHOOKS)}
-    assert {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")} == wanted
+    expected = {metric.name for metric in CATALOGUE if metric.of in (EVERY, WEBHOOKS)}
+    assert {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")} == expected
     assert numbers(text)["process_start_time_seconds",] > 0
     assert numbers(text)["headwater_disk_free_bytes",] > 0
 
@@ -68,9 +68,13 @@ def test_texts_of_several_processes_are_one_text(tmp_path: Path) -> None:
         own = [Sample("headwater_webhook_waiting", (), files)]
         return Exposition(Settings(home=tmp_path), process, (WEBHOOKS,), lambda: own).text()
 
-    one = merged([text("a", 1), b"", text("b", 2), text("c", 3)]).decode()
-    assert one.count("# HELP headwater_webhook_waiting ") == one.count("# TYPE headwater_webhook_waiting ") == 1
-    families = {family.name: family for family in text_string_to_metric_families(one)}
+    merged_text = merged([text("a", 1), b"", text("b", 2), text("c", 3)]).decode()
+    assert (
+        merged_text.count("# HELP headwater_webhook_waiting ")
+        == merged_text.count("# TYPE headwater_webhook_waiting ")
+        == 1
+    )
+    families = {family.name: family for family in text_string_to_metric_families(merged_text)}
     waiting = families["headwater_webhook_waiting"].samples
     assert [(s.labels["process"], s.value) for s in waiting] == [("a", 1), ("b", 2), ("c", 3)]
     assert merged([]) == b""
@@ -90,9 +94,9 @@ async def test_an_edge_counts_requests_events_and_reasons(tmp_path: Path) -> Non
         assert (await client.post("/v1/events", json=EVENT, headers=SECRET)).status_code == 503
         metrics = await client.get("/metrics", headers=SECRET)
     assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
-    found = numbers(metrics.text)
+    figures = numbers(metrics.text)
     requests = {
-        key[2]: value for key, value in found.items() if key[:2] == ("headwater_edge_requests_total", "altacee")
+        key[2]: value for key, value in figures.items() if key[:2] == ("headwater_edge_requests_total", "altacee")
     }
     assert requests == {
         "accepted": 3,
@@ -102,12 +106,12 @@ async def test_an_edge_counts_requests_events_and_reasons(tmp_path: Path) -> Non
         "unavailable": 1,
         "failed": 0,
     }
-    assert found["headwater_edge_events_total", "altacee", "accepted"] == 4
-    assert found["headwater_edge_events_total", "altacee", "refused"] == 1
-    assert found["headwater_edge_refusals_total", "altacee", "missing_key"] == 1
-    assert found["headwater_edge_publish_ack_seconds_count",] == len(log.records)
-    assert found["headwater_edge_inflight_bytes",] == 0
-    assert found["headwater_edge_inflight_limit_bytes",] == edge.settings.publish_buffer_bytes
+    assert figures["headwater_edge_events_total", "altacee", "accepted"] == 4
+    assert figures["headwater_edge_events_total", "altacee", "refused"] == 1
+    assert figures["headwater_edge_refusals_total", "altacee", "missing_key"] == 1
+    assert figures["headwater_edge_publish_ack_seconds_count",] == len(log.records)
+    assert figures["headwater_edge_inflight_bytes",] == 0
+    assert figures["headwater_edge_inflight_limit_bytes",] == edge.settings.publish_buffer_bytes
 
 
 @pytest.mark.parametrize(("headers", "status"), [({}, 401), (PUBLIC, 403), ({"Authorization": "Bearer sk_x"}, 401)])

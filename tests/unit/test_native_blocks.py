@@ -40,8 +40,8 @@ def test_what_a_version_adds_to_a_block(number: int, expected: bytes) -> None:
 def test_each_block_has_its_own_info() -> None:
     blocks = block(2, ("s", "String", b"\x01a\x00")) + block(1, ("s", "String", b"\x02bc"))
     for number, custom in ((54405, b""), (54460, b"\x00")):
-        told = [block(2, ("s", "String", custom + b"\x01a\x00")), block(1, ("s", "String", custom + b"\x02bc"))]
-        assert versioned(blocks, Version(number, NONE), 3) == INFO + told[0] + INFO + told[1]
+        written = [block(2, ("s", "String", custom + b"\x01a\x00")), block(1, ("s", "String", custom + b"\x02bc"))]
+        assert versioned(blocks, Version(number, NONE), 3) == INFO + written[0] + INFO + written[1]
 
 
 def test_a_time_zone_is_told_from_54337_on() -> None:
@@ -87,7 +87,7 @@ COLUMNS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "rows", "prefixes", "data"), COLUMNS, ids=[one[0] for one in COLUMNS])
+@pytest.mark.parametrize(("kind", "rows", "prefixes", "data"), COLUMNS, ids=[case[0] for case in COLUMNS])
 def test_a_column_is_measured(kind: str, rows: int, prefixes: int, data: bytes) -> None:
     column = column_of(kind)
     assert column.prefixes == prefixes
@@ -114,19 +114,19 @@ def test_columns_that_cannot_be_measured_are_asked_for_one_by_one() -> None:
         "SELECT `j` FROM {table} LIMIT 2 OFFSET 0": first,
         "SELECT `j` FROM {table} LIMIT 1 OFFSET 2": second,
     }
-    asked: list[str] = []
+    queries: list[str] = []
 
     def ask(sql: str) -> bytes:
-        asked.append(sql)
+        queries.append(sql)
         return next(answer for start, answer in answers.items() if sql.startswith(start))
 
-    told = rebuilt(first + second, Version(54460, NONE), ask)
-    assert told == b"".join(
+    converted = rebuilt(first + second, Version(54460, NONE), ask)
+    assert converted == b"".join(
         INFO + block(n, ("j", "JSON", b"\x00" + data)) for n, data in ((2, b"??"), (1, b"\x01j\x04JSON!"))
     )
-    assert len(asked) == 5
+    assert len(queries) == 5
     answers["SELECT `j` FROM {table} FORMAT"] = first + block(1, ("j", "JSON", b"!"))
-    asked.clear()
-    told = rebuilt(first + second, Version(54405, NONE), ask)
-    assert told == INFO + first + INFO + block(1, ("j", "JSON", b"!"))
-    assert len(asked) == 3
+    queries.clear()
+    converted = rebuilt(first + second, Version(54405, NONE), ask)
+    assert converted == INFO + first + INFO + block(1, ("j", "JSON", b"!"))
+    assert len(queries) == 3

@@ -25,14 +25,14 @@ EXPRESSIONS = [target["expr"].replace(dashboard.RANGE, "5m") for panel in PANELS
 
 def selectors(expression: str) -> list[Any]:
     """The series that an expression asks for; raises ``ValueError`` where it is no PromQL."""
-    found: list[Any] = []
+    panels: list[Any] = []
 
     def visit(node: Any) -> None:
         if isinstance(node, promql_parser.VectorSelector):
-            found.append(node)
+            panels.append(node)
 
     promql_parser.walk(promql_parser.parse(expression), visit)
-    return found
+    return panels
 
 
 def metric_of(series: str) -> Metric:
@@ -57,9 +57,9 @@ def grouped_by(expression: str) -> Iterator[str]:
 
 def check(expression: str) -> set[str]:
     """The metrics that it is about; asserts that each series, label and value is the catalogue's."""
-    asked = selectors(expression)
-    metrics = [metric_of(selector.name) for selector in asked]
-    for selector, metric in zip(asked, metrics, strict=True):
+    selected = selectors(expression)
+    metrics = [metric_of(selector.name) for selector in selected]
+    for selector, metric in zip(selected, metrics, strict=True):
         for matcher in selector.matchers.matchers:
             assert matcher.name in labels_of(metric), expression
             if matcher.op == promql_parser.MatchOp.Equal and metric.labels.get(matcher.name):
@@ -139,7 +139,7 @@ def test_the_dashboard_shows_every_metric_and_nothing_else() -> None:
 def test_panels_do_not_lie_over_each_other() -> None:
     panels = dashboard.dashboard()["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
-    for one, other in combinations([panel["gridPos"] for panel in panels], 2):
-        apart_x = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
-        apart_y = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
+    for position, other in combinations([panel["gridPos"] for panel in panels], 2):
+        apart_x = position["x"] + position["w"] <= other["x"] or other["x"] + other["w"] <= position["x"]
+        apart_y = position["y"] + position["h"] <= other["y"] or other["y"] + other["h"] <= position["y"]
         assert apart_x or apart_y

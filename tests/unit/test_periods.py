@@ -16,8 +16,8 @@ def ms(*parts: int) -> int:
     return int(datetime(*parts, tzinfo=UTC).timestamp() * 1000)  # type: ignore[arg-type,misc]
 
 
-def hours(found: list[int]) -> list[float]:
-    return [(b - a) / HOUR for a, b in itertools.pairwise(found)]
+def hours(rows: list[int]) -> list[float]:
+    return [(b - a) / HOUR for a, b in itertools.pairwise(rows)]
 
 
 def test_a_day_has_23_or_25_hours_where_clocks_change() -> None:
@@ -59,10 +59,10 @@ def test_a_midnight_or_a_day_that_is_left_out_is_passed_over() -> None:
 def test_periods_cover_the_span_without_a_gap(interval: str, zone: str) -> None:
     for first in (ms(1969, 12, 31, 22), ms(1972, 1, 6, 23, 50), ms(2011, 12, 30, 9), ms(2026, 10, 25, 0, 59)):
         last = first + 3 * HOUR
-        found = starts(interval, zone, first, last)
-        assert found == sorted(set(found))
-        assert found[0] <= first
-        assert len(found) == 1 or (found[1] > first and found[-1] <= last)
+        result = starts(interval, zone, first, last)
+        assert result == sorted(set(result))
+        assert result[0] <= first
+        assert len(result) == 1 or (result[1] > first and result[-1] <= last)
 
 
 def test_a_wrong_zone_or_too_long_a_span_is_refused() -> None:

@@ -53,25 +53,25 @@ VALUES = [
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("value", VALUES)
 def test_control_passes_over_what_it_cannot_read(key: bytes | None, value: bytes | None) -> None:
-    known = ControlState()
-    known.apply(*control_state.encode("workspace", WORKSPACE))
-    known.apply(key, value)
-    assert known.workspaces == {"local": WORKSPACE}
+    state = ControlState()
+    state.apply(*control_state.encode("workspace", WORKSPACE))
+    state.apply(key, value)
+    assert state.workspaces == {"local": WORKSPACE}
 
 
 @given(st.binary(max_size=80) | st.none(), st.binary(max_size=200) | st.none())
 def test_control_takes_any_bytes(key: bytes | None, value: bytes | None) -> None:
-    known = ControlState()
-    known.apply(key, value)
-    assert known.unreadable in (0, 1)
+    state = ControlState()
+    state.apply(key, value)
+    assert state.unreadable in (0, 1)
 
 
 def test_a_definition_whose_value_names_another_workspace_is_passed_over() -> None:
-    known = ControlState()
+    state = ControlState()
     _, value = control_state.encode("workspace", WORKSPACE)
-    known.apply(control_state.record_key("workspace", "other", "other"), value)
-    assert known.workspaces == {}
-    assert known.unreadable == 1
+    state.apply(control_state.record_key("workspace", "other", "other"), value)
+    assert state.workspaces == {}
+    assert state.unreadable == 1
 
 
 def _cut_and_padded(data: bytes) -> list[bytes]:

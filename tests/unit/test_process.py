@@ -32,19 +32,19 @@ def test_our_own_words_are_never_cut() -> None:
     assert all(throttle.filter(record("ingest.events.endpoint", "again")) for _ in range(50))
 
 
-def line_of(one: logging.LogRecord, **extra: object) -> dict[str, object]:
+def line_of(record: logging.LogRecord, **extra: object) -> dict[str, object]:
     for name, value in extra.items():
-        setattr(one, name, value)
-    text = process.JsonFormatter("identity").format(one)
+        setattr(record, name, value)
+    text = process.JsonFormatter("identity").format(record)
     assert "\n" not in text
     return dict(json.loads(text))
 
 
 def test_a_record_is_one_line_with_its_place_and_ids() -> None:
     extra = {"topic": "events", "partition": 0, "offset": 7, "workspace": "w", "event_id": "", "unknown": "x"}
-    found = line_of(record("processors", "two\nlines %s", "é\ud800"), **extra)
-    assert str(found.pop("at")).endswith("Z")
-    assert found == {
+    line = line_of(record("processors", "two\nlines %s", "é\ud800"), **extra)
+    assert str(line.pop("at")).endswith("Z")
+    assert line == {
         "level": "ERROR",
         "process": "identity",
         "logger": "processors",
@@ -61,14 +61,14 @@ def fail(reason: str) -> None:
 
 
 def test_an_exception_is_told_in_the_same_line() -> None:
-    one = record("x", "failed")
+    made_record = record("x", "failed")
     try:
         fail("a\nb" + "c" * 100_000)
     except ValueError:
-        one.exc_info = sys.exc_info()
-    found = line_of(one)
-    assert str(found["error"]).startswith("ValueError: a\nb")
-    assert len(str(found["traceback"])) <= process.MOST_TEXT
+        made_record.exc_info = sys.exc_info()
+    line = line_of(made_record)
+    assert str(line["error"]).startswith("ValueError: a\nb")
+    assert len(str(line["traceback"])) <= process.MOST_TEXT
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_an_exception_is_told_in_the_same_line() -> None:
 )
 def test_secrets_and_addresses_are_in_no_line(text: str) -> None:
     for formatter in (process.JsonFormatter("x"), process.TextFormatter(process.TEXT)):
-        told = formatter.format(record("x", "%s", text))
-        assert "5ecret" not in told
-        assert "…" in told
+        text_line = formatter.format(record("x", "%s", text))
+        assert "5ecret" not in text_line
+        assert "…" in text_line
 
 
 def test_places_and_ids_are_left_as_they_are() -> None:
@@ -102,12 +102,12 @@ def test_lines_are_json_but_on_a_terminal(log_format: str, is_json: bool, capsys
     try:
         process.set_up_logging(Settings(log_format=log_format, ready_file="/x/run/webhooks.ready"))
         logging.getLogger("sinks").warning("held %s", "up", extra={"request_id": "req_1"})
-        told = capsys.readouterr().err.strip()
+        output = capsys.readouterr().err.strip()
     finally:
         root.handlers[:], _ = before
         root.setLevel(before[1])
     if is_json:
-        found = json.loads(told)
-        assert (found["process"], found["message"], found["request_id"]) == ("webhooks", "held up", "req_1")
+        body = json.loads(output)
+        assert (body["process"], body["message"], body["request_id"]) == ("webhooks", "held up", "req_1")
     else:
-        assert told.endswith("WARNING sinks held up")
+        assert output.endswith("WARNING sinks held up")

@@ -17,13 +17,13 @@ BEAT: dict[str, Any] = {"pid": 7, "asked_at": NOW - 1, "at": NOW - 1, "needs": {
 AWAY = {"kafka": {"state": "away", "reason": "no answer within 1.5 s"}}
 
 
-def state(known: dict[str, Any], beat: dict[str, Any] | None, *, ready: bool = True) -> tuple[str, str]:
-    found = processes.judge("it", KNOWN | known, beat, ready_at=NOW - 50 if ready else None, now=NOW)
-    return found.state, found.reason
+def state(listed: dict[str, Any], beat: dict[str, Any] | None, *, ready: bool = True) -> tuple[str, str]:
+    judged = processes.judge("it", KNOWN | listed, beat, ready_at=NOW - 50 if ready else None, now=NOW)
+    return judged.state, judged.reason
 
 
 @pytest.mark.parametrize(
-    ("known", "beat", "ready", "expected", "reason"),
+    ("listed", "beat", "ready", "expected", "reason"),
     [
         ({}, BEAT, True, "ok", ""),
         ({}, BEAT, False, "starting", ""),
@@ -43,9 +43,9 @@ def state(known: dict[str, Any], beat: dict[str, Any] | None, *, ready: bool = T
     ],
 )  # fmt: skip
 def test_no_state_looks_better_than_it_is(
-    known: dict[str, Any], beat: dict[str, Any] | None, ready: bool, expected: str, reason: str
+    listed: dict[str, Any], beat: dict[str, Any] | None, ready: bool, expected: str, reason: str
 ) -> None:
-    assert state(known, beat, ready=ready) == (expected, reason)
+    assert state(listed, beat, ready=ready) == (expected, reason)
 
 
 def test_what_a_beat_missed_before_the_process_got_ready_is_there() -> None:
@@ -77,8 +77,8 @@ async def test_a_need_that_hangs_or_fails_is_told_and_holds_nothing_up() -> None
     async def hangs() -> None:
         await asyncio.sleep(60)
 
-    found = await heartbeat.states_of({"a": fine, "b": fails, "c": hangs}, 0.05)
-    assert found == {
+    result = await heartbeat.states_of({"a": fine, "b": fails, "c": hangs}, 0.05)
+    assert result == {
         "a": {"state": "ok"},
         "b": {"state": "away", "reason": "OSError: no route"},
         "c": {"state": "away", "reason": "no answer within 0.05 s"},

@@ -22,8 +22,8 @@ def entry(
 
 
 def erased(*contacts: str) -> Erased:
-    known = Erased()
-    known.add(
+    erased = Erased()
+    erased.add(
         Erasure(
             id="era_1",
             workspace=WORKSPACE,
@@ -33,7 +33,7 @@ def erased(*contacts: str) -> Erased:
             erased_ms=NOW_MS + 1_000_000,
         )
     )
-    return known
+    return erased
 
 
 def test_a_record_that_can_be_read_again_is_replayed() -> None:

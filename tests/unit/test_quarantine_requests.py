@@ -59,13 +59,13 @@ def test_a_body_that_is_wrong_names_its_field(body: Any, param: str | None) -> N
 
 def test_jobs_are_done_in_their_order_and_forgotten_after_a_while() -> None:
     jobs = QuarantineJobs()
-    for one in (job(2), job(1), job(3, done_ms=NOW_MS), job(4, workspace="other")):
-        jobs.apply(*encode(KIND, one))
-    assert [one.id for one in jobs.open()] == ["qjb_1", "qjb_2", "qjb_4"]
+    for made_job in (job(2), job(1), job(3, done_ms=NOW_MS), job(4, workspace="other")):
+        jobs.apply(*encode(KIND, made_job))
+    assert [open_job.id for open_job in jobs.open()] == ["qjb_1", "qjb_2", "qjb_4"]
     assert (jobs.open_of(WORKSPACE), jobs.open_of("other")) == (2, 1)
     assert jobs.get("other", "qjb_1") is None
     assert jobs.outdated(NOW_MS + KEEP_MS) == []
-    assert [one.id for one in jobs.outdated(NOW_MS + KEEP_MS + 1)] == ["qjb_3"]
+    assert [old_job.id for old_job in jobs.outdated(NOW_MS + KEEP_MS + 1)] == ["qjb_3"]
     jobs.apply(encode(KIND, job(3))[0], None)
     assert jobs.get(WORKSPACE, "qjb_3") is None
 
@@ -74,7 +74,7 @@ def test_a_workspace_keeps_so_many_jobs_and_no_more() -> None:
     jobs = QuarantineJobs()
     for number in range(KEEP_MOST + 5):
         jobs.apply(*encode(KIND, job(number, done_ms=NOW_MS + number)))
-    assert sorted(one.id for one in jobs.outdated(NOW_MS)) == [f"qjb_{number}" for number in range(5)]
+    assert sorted(old_job.id for old_job in jobs.outdated(NOW_MS)) == [f"qjb_{number}" for number in range(5)]
 
 
 @pytest.mark.parametrize("value", [b"", b"{}", b"[" * 5000, b"null", b'{"id": 1}', b"\xff"])

@@ -64,7 +64,7 @@ async def test_a_query_that_fails_fails_its_questions_and_no_later_ones() -> Non
     gathered = QueryBatcher(table.ask)
     table.fails = True
     first = asyncio.gather(gathered.ask(HERE, 1), gathered.ask(HERE, 2), return_exceptions=True)
-    assert all(isinstance(one, ApiError) for one in await first)
+    assert all(isinstance(outcome, ApiError) for outcome in await first)
     table.fails = False
     assert await gathered.ask(HERE, 3) == (3, 0)
 

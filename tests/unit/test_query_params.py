@@ -23,10 +23,10 @@ def test_pages_and_cursors_walk_a_list_whole_and_in_order(count: int, limit: int
     rows = rows_of(count)
     by_page: list[Any] = []
     for page in range(1, count // limit + 3):
-        found = list_page(paging_of({"limit": str(limit), "page": str(page)}), rows)
-        assert found["meta"] == {"total": count, "page": page, "limit": limit}
-        by_page += found["data"]
-        following = found["next_cursor"]
+        result = list_page(paging_of({"limit": str(limit), "page": str(page)}), rows)
+        assert result["meta"] == {"total": count, "page": page, "limit": limit}
+        by_page += result["data"]
+        following = result["next_cursor"]
         assert (following is None) == (page * limit >= count)
         if following is not None:
             further = list_page(paging_of({"limit": str(limit), "cursor": following}), rows)
@@ -34,32 +34,32 @@ def test_pages_and_cursors_walk_a_list_whole_and_in_order(count: int, limit: int
     by_cursor: list[Any] = []
     cursor: str | None = ""
     while cursor is not None:
-        found = list_page(paging_of({"limit": str(limit), "cursor": cursor}), rows)
-        by_cursor += found["data"]
-        cursor = found["next_cursor"]
-        assert found["data"] or not rows
+        result = list_page(paging_of({"limit": str(limit), "cursor": cursor}), rows)
+        by_cursor += result["data"]
+        cursor = result["next_cursor"]
+        assert result["data"] or not rows
     assert by_page == by_cursor == rows
 
 
 @given(st.text())
 def test_any_text_as_a_cursor_is_taken_or_refused(text: str) -> None:
     try:
-        found = paging_of({"cursor": text})
-        found.cursor_of(str)
+        result = paging_of({"cursor": text})
+        result.cursor_of(str)
     except ApiError as refused:
         assert (refused.status, refused.param) == (422, "cursor")
     else:
-        assert text == "" or found.after
+        assert text == "" or result.after
 
 
 @given(st.text())
 def test_any_text_as_a_number_is_taken_or_refused(text: str) -> None:
     try:
-        found = paging_of({"limit": text})
+        result = paging_of({"limit": text})
     except ApiError as refused:
         assert (refused.status, refused.param) == (422, "limit")
     else:
-        assert 1 <= found.limit <= 100
+        assert 1 <= result.limit <= 100
 
 
 def test_a_cursor_of_another_list_is_refused() -> None:
@@ -96,7 +96,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "name", "meant"),
+    ("query_string", "name", "meant"),
     [
         ("email=jane+news@example.com", "email", "jane+news@example.com"),
         ("email=jane%2Bnews@example.com", "email", "jane+news@example.com"),
@@ -108,16 +108,18 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         ("phone=447700900123", "phone", "+447700900123"),
     ],
 )
-def test_a_plus_in_an_address_is_one_encoded_or_not(asked: str, name: str, meant: str) -> None:
-    request = Request({"type": "http", "query_string": asked.encode(), "headers": [], "path": "/", "server": None})
+def test_a_plus_in_an_address_is_one_encoded_or_not(query_string: str, name: str, meant: str) -> None:
+    request = Request(
+        {"type": "http", "query_string": query_string.encode(), "headers": [], "path": "/", "server": None}
+    )
     principal = Principal(key_id="k", kind="secret", workspace="local", environment="production", scopes=())
     query = ReadRequest(principal, Tenant("local", "production"), request).query
     assert identifier(query, name) == meant
 
 
 def test_a_plus_elsewhere_in_a_query_is_a_space() -> None:
-    asked = b"name=a+b&contact=email:a+b@example.com"
-    request = Request({"type": "http", "query_string": asked, "headers": [], "path": "/", "server": None})
+    query_string = b"name=a+b&contact=email:a+b@example.com"
+    request = Request({"type": "http", "query_string": query_string, "headers": [], "path": "/", "server": None})
     principal = Principal(key_id="k", kind="secret", workspace="local", environment="production", scopes=())
     query = ReadRequest(principal, Tenant("local", "production"), request).query
     assert query == {"name": "a b", "contact": "email:a+b@example.com"}

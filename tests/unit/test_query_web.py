@@ -83,10 +83,10 @@ async def test_an_answer_that_has_begun_breaks_off() -> None:
 
 
 def state() -> ControlState:
-    found = ControlState()
+    state = ControlState()
     for kind, record in seed.records():
-        found.apply(*control_state.encode(kind, record))
-    return found
+        state.apply(*control_state.encode(kind, record))
+    return state
 
 
 @pytest.mark.parametrize(
@@ -110,10 +110,10 @@ def test_who_asks_and_about_which_environment(
 ) -> None:
     given = {b"authorization": f"Bearer {key}".encode(), **headers}
     try:
-        found: str | int = web.authorise(state(), given, query, "events:ingest", NOW_MS).environment
+        environment: str | int = web.authorise(state(), given, query, "events:ingest", NOW_MS).environment
     except ApiError as refused:
-        found = refused.status
-    assert found == outcome
+        environment = refused.status
+    assert environment == outcome
 
 
 def test_a_scope_that_is_missing_is_403() -> None:

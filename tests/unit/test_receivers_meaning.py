@@ -47,8 +47,8 @@ async def _posted(home: Path, provider: str, payload: Any, **more: Any) -> list[
     ],
 )
 async def test_sendgrids_message_is_the_one_that_the_sender_was_given(whole: str, cut: str, tmp_path: Path) -> None:
-    said = [{"event": "delivered", "email": "r@example.com", "timestamp": 1_790_000_000, "sg_message_id": whole}]
-    (event,) = await _posted(tmp_path, "sendgrid", said)
+    events = [{"event": "delivered", "email": "r@example.com", "timestamp": 1_790_000_000, "sg_message_id": whole}]
+    (event,) = await _posted(tmp_path, "sendgrid", events)
     assert event["message_id"] == cut
 
 
@@ -67,19 +67,19 @@ async def test_one_pair_of_angle_brackets_is_stripped(place: dict[str, Any], tmp
 
 
 async def test_mailguns_message_id_may_have_its_brackets(tmp_path: Path) -> None:
-    said = {
+    body = {
         "event": "delivered",
         "recipient": "a@b.c",
         "timestamp": NOW_MS / 1000,
         "message": {"headers": {"message-id": "<m@x>"}},
     }
-    (event,) = await _posted(tmp_path, "mailgun", said)
+    (event,) = await _posted(tmp_path, "mailgun", body)
     assert event["message_id"] == "m@x"
 
 
 def _ses(kind: str, part: dict[str, Any], *destination: str) -> list[tuple[str, list[Any], Any]]:
-    said = {"eventType": kind, "mail": {"messageId": "m1", "destination": list(destination)}, kind.lower(): part}
-    message = {"Type": ses.NOTIFICATION, "MessageId": "n1", "Message": orjson.dumps(said).decode()}
+    body = {"eventType": kind, "mail": {"messageId": "m1", "destination": list(destination)}, kind.lower(): part}
+    message = {"Type": ses.NOTIFICATION, "MessageId": "n1", "Message": orjson.dumps(body).decode()}
     return [(raw.type, [value for _, value, _ in raw.identifiers], raw.message_id) for raw in ses.events(message)]
 
 
@@ -91,8 +91,8 @@ def test_an_open_of_a_mail_to_several_is_nobodys(kind: str, meant: str) -> None:
 
 def test_what_happens_to_all_recipients_is_each_ones() -> None:
     both = ["a@example.com", "b@example.com"]
-    assert [who for _, who, _ in _ses("Send", {}, *both)] == [[one] for one in both]
-    assert [who for _, who, _ in _ses("Reject", {"reason": "x"}, *both)] == [[one] for one in both]
+    assert [who for _, who, _ in _ses("Send", {}, *both)] == [[address] for address in both]
+    assert [who for _, who, _ in _ses("Reject", {"reason": "x"}, *both)] == [[address] for address in both]
     named = {"complainedRecipients": [{"emailAddress": "b@example.com"}]}
     assert _ses("Complaint", named, *both) == [("message.complained", ["b@example.com"], "m1:b@example.com")]
 
@@ -147,8 +147,8 @@ def test_a_consent_that_is_no_name_is_refused(consent: Any) -> None:
 
 
 async def test_a_post_of_more_than_a_thousand_is_taken(tmp_path: Path) -> None:
-    said = [{"event": "delivered", "email": "a@b.c", "sg_event_id": str(n)} for n in range(1001)]
-    assert len(await _posted(tmp_path, "sendgrid", said)) == 1001
+    events = [{"event": "delivered", "email": "a@b.c", "sg_event_id": str(n)} for n in range(1001)]
+    assert len(await _posted(tmp_path, "sendgrid", events)) == 1001
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,8 @@ ENDPOINTS = (
 
 
 def changed(request: signed_callbacks.Request, header: str = "", value: str = "", body: bytes | None = None) -> Any:
-    query, headers, said = request
-    return query, {**headers, **({header: value} if header else {})}, said if body is None else body
+    query, headers, content = request
+    return query, {**headers, **({header: value} if header else {})}, content if body is None else body
 
 
 SIGNATURE = "X-Twilio-Email-Event-Webhook-Signature"
@@ -76,8 +76,8 @@ async def test_what_is_refused_stores_nothing(name: str, tmp_path: Path) -> None
     provider, (query, headers, body), status = REFUSED[name]
     log = MemoryLog()
     edge = memory_edge(tmp_path, log)
-    for one in ENDPOINTS:
-        edge.control.apply(*encode("receiver", one))
+    for definition in ENDPOINTS:
+        edge.control.apply(*encode("receiver", definition))
     raw = [(k.encode(), v.encode()) for k, v in headers.items()]
     async with client_of(edge) as client:
         answer = await client.post(f"/v1/receivers/{provider}/rcv_{provider}?{query}", headers=raw, content=body)

@@ -34,7 +34,7 @@ def endpoint(receiver_id: str, environment: str) -> Receiver:
 
 
 def reports(*receivers: str) -> list[str]:
-    return [f"/v1/receivers/mailgun/{one}" for one in receivers]
+    return [f"/v1/receivers/mailgun/{receiver}" for receiver in receivers]
 
 
 async def test_another_body_under_a_signature_that_was_used_is_refused(tmp_path: Path) -> None:
@@ -42,19 +42,19 @@ async def test_another_body_under_a_signature_that_was_used_is_refused(tmp_path:
     edge = memory_edge(tmp_path, log)
     edge.control.apply(*encode("receiver", endpoint("rcv_1", "production")))
     edge.control.apply(*encode("receiver", endpoint("rcv_2", "development")))
-    one, other = reports("rcv_1", "rcv_2")
+    this, other = reports("rcv_1", "rcv_2")
     _, headers, body = signed_callbacks.mailgun(REPORT)
     forged = orjson.dumps({**orjson.loads(body), "event-data": FORGED})
     signed = orjson.loads(body)["signature"]
     # where the time ends and the token begins is not signed, so moving the border makes no new token
     moved = {**signed, "timestamp": signed["timestamp"] + ".", "token": signed["token"]}
     async with client_of(edge) as client:
-        first = await client.post(one, headers=headers, content=body)
-        again = await client.post(one, headers=headers, content=body)
-        refused = await client.post(one, headers=headers, content=forged)
+        first = await client.post(this, headers=headers, content=body)
+        again = await client.post(this, headers=headers, content=body)
+        refused = await client.post(this, headers=headers, content=forged)
         elsewhere = await client.post(other, headers=headers, content=forged)
         shifted = await client.post(
-            one, headers=headers, content=orjson.dumps({"signature": moved, "event-data": FORGED})
+            this, headers=headers, content=orjson.dumps({"signature": moved, "event-data": FORGED})
         )
     assert (first.status_code, again.status_code) == (200, 200)
     for answer in (refused, elsewhere):

@@ -24,8 +24,8 @@ def with_test_environment(tmp_path: Path) -> Any:
 async def bad(client: Any, query: str = "") -> list[dict[str, Any]]:
     answer = await client.get(f"/v1/test/bad{query}", headers=HERE)
     assert answer.status_code == 200, answer.text
-    found: list[dict[str, Any]] = answer.json()["data"]
-    return found
+    items: list[dict[str, Any]] = answer.json()["data"]
+    return items
 
 
 async def test_whole_requests_and_single_items_are_kept_with_what_came(tmp_path: Path) -> None:
@@ -37,8 +37,8 @@ async def test_whole_requests_and_single_items_are_kept_with_what_came(tmp_path:
         await client.post("/v1/events/batch", json=items, headers=HERE)
         await client.post("/v1/track", json={"event": 5, "userId": "u"}, headers=HERE)
         await client.post("/v1/contacts/batch", json=[{"external_id": "u"}, {"attributes": {}}], headers=HERE)
-        found = await bad(client)
-        assert [(one["path"], one["error"].get("param")) for one in found] == [
+        result = await bad(client)
+        assert [(row["path"], row["error"].get("param")) for row in result] == [
             ("/v1/contacts/batch", "contacts[1].user_id"),
             ("/v1/track", "event"),
             ("/v1/events/batch", "events[2].type"),
@@ -46,12 +46,12 @@ async def test_whole_requests_and_single_items_are_kept_with_what_came(tmp_path:
             ("/v1/events", None),
             ("/v1/events", "user_id"),
         ]
-        assert [one["body"] for one in found][3:] == [
+        assert [row["body"] for row in result][3:] == [
             '{"type":"b","properties":{}}',
             "{broken",
             '{"type":"a"}',
         ]
-        assert [one["error"]["param"] for one in await bad(client, "?type=b")] == ["events[1].timestamp"]
+        assert [row["error"]["param"] for row in await bad(client, "?type=b")] == ["events[1].timestamp"]
         assert len(await bad(client, "?limit=2")) == 2
         assert (await client.get("/v1/test/bad?limit=0", headers=HERE)).status_code == 422
 

@@ -34,8 +34,8 @@ def test_a_request_begins_once_and_goes_on_where_it_was() -> None:
 
 def test_a_newer_request_takes_an_unfinished_one_in() -> None:
     rereads = Rereads()
-    for one in (asked(17, 100), asked(18, 90)):
-        rereads.apply(*encode(one))
+    for reread in (asked(17, 100), asked(18, 90)):
+        rereads.apply(*encode(reread))
     assert rereads.mark("changes", 0, Mark(17, 100)) == Mark(18, 100)
 
 

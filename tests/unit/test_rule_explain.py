@@ -20,10 +20,10 @@ def told(written: Any, *sent: Any, others: dict[str, Any] | None = None, wait: i
     world.send(*sent)
     world.pass_time(wait)
     contact: Contact = world.contact()
-    found = {name: parse.parse(value) for name, value in (others or {}).items()}
-    told = explain_rule(rule_tree.expand(parse.parse(written), found.get), contact, world.now)
-    assert told.member == ("it" in world.segments_of())
-    return told
+    rules = {name: parse.parse(value) for name, value in (others or {}).items()}
+    explained = explain_rule(rule_tree.expand(parse.parse(written), rules.get), contact, world.now)
+    assert explained.member == ("it" in world.segments_of())
+    return explained
 
 
 def bought(ago: int, total: Any = 100) -> Any:
@@ -68,7 +68,7 @@ def seen(ago: int) -> Any:
 def test_each_form(written: Any, expected: tuple[Any, ...], changes: int | None) -> None:
     """Whether it is met, its value, threshold and events; and in how many minutes the whole changes."""
     who = event("who", kind="identify", at=NOW, event_id="who", attributes={"address": {"city": "Oslo"}})
-    found = told(
+    explained = told(
         written,
         bought(30, "100.1"),
         seen(25),
@@ -76,22 +76,22 @@ def test_each_form(written: Any, expected: tuple[Any, ...], changes: int | None)
         who,
         others={"other": {"event": "seen", "within": "1h"}},
     )
-    (leaf,) = found.leaves
+    (leaf,) = explained.leaves
     assert (leaf.met, leaf.value, leaf.threshold, leaf.events) == expected
     assert leaf.path == "rule"
     if changes is None:
-        assert found.changes_ms is None
+        assert explained.changes_ms is None
     else:
-        assert found.changes_ms is not None
-        assert 0 <= found.changes_ms - NOW - changes * MINUTE <= 1
+        assert explained.changes_ms is not None
+        assert 0 <= explained.changes_ms - NOW - changes * MINUTE <= 1
 
 
 def test_what_matters_of_several_parts_is_when_the_whole_changes() -> None:
     any_of = {"any": [{"event": "bought", "within": "1h"}, {"not": {"event": "seen", "within": "2h"}}]}
-    found = told(any_of, bought(30), seen(0))
-    assert [leaf.path for leaf in found.leaves] == ["rule.any[0]", "rule.any[1].not"]
-    assert (found.member, found.changes_ms) == (True, NOW + HOUR // 2 + 1)
-    shape = explain.shape(found, NOW, 3)
+    explained = told(any_of, bought(30), seen(0))
+    assert [leaf.path for leaf in explained.leaves] == ["rule.any[0]", "rule.any[1].not"]
+    assert (explained.member, explained.changes_ms) == (True, NOW + HOUR // 2 + 1)
+    shape = explain.shape(explained, NOW, 3)
     assert (shape["since"], shape["version"], shape["changes_at"]) == (
         "2026-05-28T20:26:40.000Z",
         3,

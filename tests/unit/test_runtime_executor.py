@@ -163,7 +163,7 @@ async def test_one_bad_event_of_a_record_costs_no_other_event_of_it() -> None:
         """It fails on events of the type ``bad``, and says which place it was given for each."""
 
         def process(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
-            events = [(one.index, event) for one in records for event in decode_events(one.value)]
+            events = [(record.index, event) for record in records for event in decode_events(record.value)]
             if any(event["type"] == "bad" for _, event in events):
                 raise ValueError("asked to")
             return [OutputRecord("out", 0, None, f"{index}:{event['event_id']}".encode()) for index, event in events]
@@ -199,7 +199,7 @@ async def test_too_many_bad_records_end_the_process() -> None:
 async def test_bytes_that_are_no_record_never_end_the_process() -> None:
     class Decoding(Echo):
         def process(self, records: Sequence[InputRecord], state: PartitionState, now_ms: int) -> Iterable[OutputRecord]:
-            if any(one.value == b"!" for one in records):
+            if any(record.value == b"!" for record in records):
                 raise UndecodableError("not a record")
             return super().process(records, state, now_ms)
 

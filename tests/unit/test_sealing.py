@@ -34,9 +34,9 @@ def _no_keys() -> Iterator[None]:
 
 
 def read(key: bytes, value: bytes) -> ControlState:
-    known = ControlState()
-    known.apply(key, value)
-    return known
+    state = ControlState()
+    state.apply(key, value)
+    return state
 
 
 def test_a_record_shows_no_secret_and_gives_it_back() -> None:
@@ -44,8 +44,8 @@ def test_a_record_shows_no_secret_and_gives_it_back() -> None:
     for kind, record in (("webhook", WEBHOOK), ("receiver", RECEIVER)):
         key, value = control_state.encode(kind, record)
         assert not any(word in value for word in (b"whsec_one", b"whsec_before", b"mg-key"))
-        known = read(key, value)
-        assert [*known.webhooks_by_id.values(), *known.receivers.values()] == [record]
+        webhook = read(key, value)
+        assert [*webhook.webhooks_by_id.values(), *webhook.receivers.values()] == [record]
 
 
 def test_keys_are_changed_by_a_new_one_in_front() -> None:
@@ -64,8 +64,8 @@ def test_a_secret_that_cannot_be_read_is_one_definition_less(keys: list[str]) ->
     sealing.use(["one"])
     sealed = control_state.encode("webhook", WEBHOOK)
     sealing.use(keys)
-    known = read(*sealed)
-    assert (known.webhooks_by_id, known.unreadable) == ({}, 1)
+    webhook = read(*sealed)
+    assert (webhook.webhooks_by_id, webhook.unreadable) == ({}, 1)
 
 
 def test_records_of_before_stay_readable() -> None:

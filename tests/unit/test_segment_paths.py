@@ -21,8 +21,8 @@ STORED = {"track": "Seen", **{name: f"${name}" for name in CALLS if name != "tra
 
 
 def call_for(kind: str, **more: Any) -> dict[str, Any]:
-    said = {"userId": "u", "anonymousId": "a", "messageId": f"m-{kind}", "type": kind, **more}
-    return said | {"track": {"event": "Seen"}, "group": {"groupId": "g"}, "alias": {"previousId": "p"}}.get(kind, {})
+    body = {"userId": "u", "anonymousId": "a", "messageId": f"m-{kind}", "type": kind, **more}
+    return body | {"track": {"event": "Seen"}, "group": {"groupId": "g"}, "alias": {"previousId": "p"}}.get(kind, {})
 
 
 @pytest.fixture

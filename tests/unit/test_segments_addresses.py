@@ -13,9 +13,9 @@ VALUES = {"email": ("a@x.org", "b@x.org"), "phone": ("+447700900123", "+44770090
 
 
 def said(kind: str, value: str, at: int) -> Event:
-    one = event("seen", at=NOW + at, received=NOW + at, event_id=f"evt_{at}")
-    one["identifiers"].append(Identifier(type=kind, value=value))
-    return one
+    made_event = event("seen", at=NOW + at, received=NOW + at, event_id=f"evt_{at}")
+    made_event["identifiers"].append(Identifier(type=kind, value=value))
+    return made_event
 
 
 @pytest.mark.parametrize("kind", sorted(VALUES))

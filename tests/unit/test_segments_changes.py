@@ -89,9 +89,9 @@ def test_the_receipt_of_a_contact_write_says_what_the_contact_is_now() -> None:
     more = event("$contact", kind="contact", reply_to="edge-1", event_id="x", attributes={"size": 3})
     seen = event("seen", reply_to="edge-1", event_id="s")
     receipts = {c["event_id"]: c for c in world.send(wrote, more, seen) if c["kind"] == "applied"}
-    said = orjson.loads(receipts[event_key(wrote)]["profile"])
-    assert (said["id"], said["segments"]) == (wrote["contact_id"], ["pro"])
-    assert said["attributes"] == {"plan": "pro", "size": 3}, "as it is when the whole unit is done"
+    body = orjson.loads(receipts[event_key(wrote)]["profile"])
+    assert (body["id"], body["segments"]) == (wrote["contact_id"], ["pro"])
+    assert body["attributes"] == {"plan": "pro", "size": 3}, "as it is when the whole unit is done"
     assert not receipts[event_key(seen)].get("profile"), "an event's answer shows no contact"
 
 

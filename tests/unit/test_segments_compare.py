@@ -11,14 +11,14 @@ from schemas.rules.parse import parse
 ALWAYS_FALSE_OPS = ("eq", "gt", "gte", "lt", "lte", "in", "contains", "starts_with", "ends_with", "before", "after")
 
 
-def holds(op: str, wanted: Any, value: Any) -> bool:
-    node = parse({"attribute": "a", "op": op, **({} if wanted is None else {"value": wanted})})
+def holds(op: str, operand: Any, value: Any) -> bool:
+    node = parse({"attribute": "a", "op": op, **({} if operand is None else {"value": operand})})
     assert isinstance(node, Attribute)
     return predicate(node.test)(value)
 
 
 @pytest.mark.parametrize(
-    ("op", "wanted", "yes", "no"),
+    ("op", "operand", "yes", "no"),
     [
         ("eq", "pro", ["pro"], ["Pro", "pro ", "", 0, True, ["pro"], {"pro": 1}]),
         ("eq", 5, [5, 5.0, "5", "5.0", "+5", "5e0"], [6, "5x", "", " 5", True, "\u0665", "5_0", [5]]),
@@ -74,16 +74,16 @@ def holds(op: str, wanted: Any, value: Any) -> bool:
         ("after", "2026-05-01", ["2026-05-01T00:00:00.001", 1_777_593_601], ["2026-05-01", 1_777_593_600]),
     ],
 )
-def test_operators(op: str, wanted: Any, yes: list[Any], no: list[Any]) -> None:
-    assert [value for value in yes if not holds(op, wanted, value)] == []
-    assert [value for value in no if holds(op, wanted, value)] == []
+def test_operators(op: str, operand: Any, yes: list[Any], no: list[Any]) -> None:
+    assert [value for value in yes if not holds(op, operand, value)] == []
+    assert [value for value in no if holds(op, operand, value)] == []
 
 
 @pytest.mark.parametrize("op", ALWAYS_FALSE_OPS)
 def test_a_missing_value_matches_only_the_negative_operators(op: str) -> None:
-    wanted: Any = {"in": ["x"], "before": "2026-05-01", "after": "2026-05-01"}.get(op, "x")
-    wanted = 1 if op in ("gt", "gte", "lt", "lte") else wanted
-    assert not holds(op, wanted, None)
+    operand: Any = {"in": ["x"], "before": "2026-05-01", "after": "2026-05-01"}.get(op, "x")
+    operand = 1 if op in ("gt", "gte", "lt", "lte") else operand
+    assert not holds(op, operand, None)
     assert holds("ne", "x", None)
     assert holds("not_in", ["x"], None)
     assert holds("not_exists", None, None)
@@ -95,7 +95,7 @@ def test_what_is_no_number(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "found"),
+    ("value", "expected"),
     [
         ({"plan.tier": "gold"}, "gold"),
         ({"plan.tier": "gold", "plan": {"tier": "tin"}}, "gold"),
@@ -103,9 +103,11 @@ def test_what_is_no_number(text: str) -> None:
         ({"plan": "gold"}, None),
     ],
 )
-def test_a_name_with_a_dot_is_looked_for_before_the_path(value: Any, found: Any) -> None:
-    assert dig(value, ("plan", "tier")) == found
-    assert attribute_at({name: [one, 1, "e"] for name, one in value.items()}, ("plan", "tier"))[0] == found
+def test_a_name_with_a_dot_is_looked_for_before_the_path(value: Any, expected: Any) -> None:
+    assert dig(value, ("plan", "tier")) == expected
+    assert (
+        attribute_at({name: [attribute, 1, "e"] for name, attribute in value.items()}, ("plan", "tier"))[0] == expected
+    )
 
 
 def test_a_name_with_a_dot_is_looked_for_at_each_step() -> None:

@@ -78,13 +78,13 @@ def test_the_lists_of_a_rule_are_found_wherever_they_stand() -> None:
     by_event = {"event": "e", "where": [test, {"property": "list", "op": "eq", "value": "no"}]}
     rule = {"all": [{"attribute": "list", "op": "in", "value": {"list": "one"}}, {"not": by_event}]}
     assert lists_named(rule) == {"one", "two"}
-    wanted = {"one": ListDefinition("one", None, ("a",)), "two": ListDefinition("two", None, ())}
+    expected = {"one": ListDefinition("one", None, ("a",)), "two": ListDefinition("two", None, ())}
     there = {"two": ListDefinition("two", "", ()), "three": ListDefinition("three", "", ())}
-    assert [(one.name, one.action, one.before) for one in list_changes(wanted, there, {"one", "three"})] == [
-        ("list one", "add", None)
-    ]
+    assert [
+        (change.name, change.action, change.before) for change in list_changes(expected, there, {"one", "three"})
+    ] == [("list one", "add", None)]
     with pytest.raises(ConfigError, match="no list 'four'"):
-        list_changes(wanted, there, {"four"})
+        list_changes(expected, there, {"four"})
 
 
 @pytest.mark.parametrize(
@@ -133,9 +133,11 @@ def test_names_become_ids_and_ids_names() -> None:
 
 
 def test_each_comes_behind_those_that_it_names() -> None:
-    definitions = {one.name: one for one in (segment("C", "B", "There"), segment("B", "A", "seg_1"), segment("A"))}
-    assert [one.name for one in order(definitions, {"There": "seg_2"})] == ["A", "B", "C"]
+    definitions = {
+        segment.name: segment for segment in (segment("C", "B", "There"), segment("B", "A", "seg_1"), segment("A"))
+    }
+    assert [definition.name for definition in order(definitions, {"There": "seg_2"})] == ["A", "B", "C"]
     with pytest.raises(DocumentError, match="there is no segment 'There'"):
         order(definitions, {})
     with pytest.raises(DocumentError, match="name each other"):
-        order({one.name: one for one in (segment("A", "B"), segment("B", "A"))}, {})
+        order({segment.name: segment for segment in (segment("A", "B"), segment("B", "A"))}, {})

@@ -93,14 +93,14 @@ def test_a_contact_id_is_no_identifier() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "profile",
     [[], 3, {"set": 3}, {"set": None}, {"consents": {"email": "yes"}}, {"device": {"token": "x"}}, {"device": [1]}],
 )
-def test_nonsense_says_nothing(said: Any) -> None:
+def test_nonsense_says_nothing(profile: Any) -> None:
     world = SegmentsWorld()
-    world.send({**event("x"), "profile": orjson.dumps(said)})
-    found = world.snapshot()
-    assert (found["attributes"], found["consents"], found["devices"]) == ({}, {}, [])
+    world.send({**event("x"), "profile": orjson.dumps(profile)})
+    snapshot = world.snapshot()
+    assert (snapshot["attributes"], snapshot["consents"], snapshot["devices"]) == ({}, {}, [])
 
 
 def test_attributes_are_bounded_to_the_newest() -> None:
@@ -142,8 +142,8 @@ def test_changes_go_in_records_of_bounded_size() -> None:
     assert max(sizes) < 900_000
     assert len(sizes) <= 12
     for partition in range(3):
-        told = [c for s in world.sends if s.partition == partition for c in codec.decode_changes(s.value)]
-        assert [c["contact_id"] for c in told] == [
+        changes = [c for s in world.sends if s.partition == partition for c in codec.decode_changes(s.value)]
+        assert [c["contact_id"] for c in changes] == [
             contact_of("external_id", u)
             for u in users
             if world.store.rows[partition].get(contact_of("external_id", u).encode())
@@ -170,8 +170,8 @@ def test_each_consent_is_told_with_its_time() -> None:
     world.send(event("x", event_id="1", at=NOW, consents={"sms": True}))
     sent = event("x", event_id="0", at=NOW - HOUR, consents={"sms": False, "odd": "yes", "push": None})
     late = world.send(sent)
-    told = [(c["at_ms"], c["event_id"], orjson.loads(c["profile"])) for c in late if c["kind"] == "consent"]
-    assert told == [
+    consents = [(c["at_ms"], c["event_id"], orjson.loads(c["profile"])) for c in late if c["kind"] == "consent"]
+    assert consents == [
         (NOW - HOUR, "0", {"consent": "sms", "value": False, "key": event_key(sent)}),
         (NOW - HOUR, "0", {"consent": "push", "value": None, "key": event_key(sent)}),
     ]

@@ -20,8 +20,8 @@ NOW_MS = 1_790_000_000_000
 
 
 def test_a_misspelt_variable_is_told_with_the_nearest_one() -> None:
-    found = strangers(["HEADWATER_PARTITONS", "HEADWATER_PORT", "KAFKA_BOOTSTRAP_SERVERS", "HEADWATER_KEY", "PATH"])
-    assert found == [("HEADWATER_PARTITONS", "HEADWATER_PARTITIONS")]
+    unknown = strangers(["HEADWATER_PARTITONS", "HEADWATER_PORT", "KAFKA_BOOTSTRAP_SERVERS", "HEADWATER_KEY", "PATH"])
+    assert unknown == [("HEADWATER_PARTITONS", "HEADWATER_PARTITIONS")]
     assert strangers(["HEADWATER_QQQQ"]) == [("HEADWATER_QQQQ", "")]
 
 

@@ -89,9 +89,9 @@ async def test_whatever_crashes_upstream_every_event_is_stored_once(data: st.Dat
         item = Item(0, offset, 0, at(number))
         work = await RESOLVED.sort([item], {0: part}, stored)
         for group in work.inserts:
-            for one in group.get(EVENTS, []):
-                stored.rows[origin_of(one.datum)] = one.datum["event_id"]
-                kept.append(one.datum["event_id"])
+            for stored_item in group.get(EVENTS, []):
+                stored.rows[origin_of(stored_item.datum)] = stored_item.datum["event_id"]
+                kept.append(stored_item.datum["event_id"])
             assert not group.get(DUPLICATES)
     assert sorted(kept) == sorted(f"evt_{n}" for n in range(total))
 

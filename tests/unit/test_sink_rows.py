@@ -31,8 +31,8 @@ def test_a_table_gets_a_value_for_every_column(table: Any) -> None:
 
 
 def test_an_event_that_was_passed_over_keeps_its_place_on_events() -> None:
-    one = event("external_id:u1", origin_partition=4, origin_offset=5, origin_index=6)
-    [(table, items)] = passed_over([Item(1, 2, 3, one)]).items()
+    made_event = event("external_id:u1", origin_partition=4, origin_offset=5, origin_index=6)
+    [(table, items)] = passed_over([Item(1, 2, 3, made_event)]).items()
     columns = fill(table, "topic", items)
     row = {name: column[0] for name, column in zip([*table.columns, *PLACE], columns, strict=True)}
     assert row.pop("received_at") == NOW_MS

@@ -14,14 +14,14 @@ from schemas.settings import Settings
 
 
 def figures(**more: object) -> Figures:
-    found = Figures(oldest_s={"resolved": 0.0, "changes": 0.0})
+    figures = Figures(oldest_s={"resolved": 0.0, "changes": 0.0})
     for name, value in more.items():
-        setattr(found, name, value)
-    return found
+        setattr(figures, name, value)
+    return figures
 
 
 @pytest.mark.parametrize(
-    ("found", "state", "is_fault", "reason"),
+    ("figure", "state", "is_fault", "reason"),
     [
         (figures(), "", False, ""),
         (figures(oldest_s={"resolved": 4.9}), "", False, ""),
@@ -41,10 +41,10 @@ def figures(**more: object) -> Figures:
         ),
     ],
 )
-def test_a_state_has_its_reason(found: Figures, state: str, is_fault: bool, reason: str) -> None:
+def test_a_state_has_its_reason(figure: Figures, state: str, is_fault: bool, reason: str) -> None:
     if "behind" not in reason:
-        found.behind = {}
-    assert (found.state, found.is_fault, found.reason) == (state, is_fault, reason)
+        figure.behind = {}
+    assert (figure.state, figure.is_fault, figure.reason) == (state, is_fault, reason)
 
 
 def samples() -> Iterator[Sample]:
@@ -58,14 +58,14 @@ def samples() -> Iterator[Sample]:
 
 def test_a_process_s_own_text_is_read(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, ready_file=str(tmp_path / "sink.ready"))
-    told = read(Exposition(settings, "sink", (READER, WORKER, SINK), samples).text().decode())
-    assert (told.oldest_s, dict(told.behind)) == ({"resolved": 70.0}, {"resolved": 12})
-    assert (told.is_holding, told.recovering, told.residual) == (True, 1, 5)
+    figures_read = read(Exposition(settings, "sink", (READER, WORKER, SINK), samples).text().decode())
+    assert (figures_read.oldest_s, dict(figures_read.behind)) == ({"resolved": 70.0}, {"resolved": 12})
+    assert (figures_read.is_holding, figures_read.recovering, figures_read.residual) == (True, 1, 5)
 
 
 def test_the_worst_is_told_first_and_what_is_well_not_at_all() -> None:
-    found = {"a": read(""), "b": figures(recovering=1), "c": figures(is_holding=True)}
-    assert [name for name, _ in faults(found)] == ["c", "b"]
+    by_name = {"a": read(""), "b": figures(recovering=1), "c": figures(is_holding=True)}
+    assert [name for name, _ in faults(by_name)] == ["c", "b"]
 
 
 def test_what_the_kernel_or_the_heartbeat_says_goes_before_the_figures() -> None:

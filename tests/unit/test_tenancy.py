@@ -33,7 +33,7 @@ def test_a_contact_id_is_the_base32_of_two_hashes(n: int) -> None:
 def test_a_contact_id_tells_its_tenant() -> None:
     assert identity.is_contact_id(OURS)
     assert identity.belongs_to(OURS, "local", "production")
-    assert not any(identity.belongs_to(one, "local", "production") for one in FOREIGN)
+    assert not any(identity.belongs_to(foreign_id, "local", "production") for foreign_id in FOREIGN)
     assert len({OURS, *FOREIGN}) == 3
     assert not identity.is_contact_id("cnt_" + "a" * 24)  # the form of before
 
@@ -63,9 +63,9 @@ async def test_the_edge_refuses_a_foreign_contact_id(
 
 def _filled(value: Any, contact_id: str) -> Any:
     if isinstance(value, dict):
-        return {key: _filled(one, contact_id) for key, one in value.items()}
+        return {key: _filled(part, contact_id) for key, part in value.items()}
     if isinstance(value, list):
-        return [_filled(one, contact_id) for one in value]
+        return [_filled(part, contact_id) for part in value]
     return contact_id if value == "?" else value
 
 

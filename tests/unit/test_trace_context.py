@@ -33,10 +33,10 @@ CONTEXT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     [(CONTEXT, True), (CONTEXT[:-1] + "0", False), (" " + CONTEXT + " ", True), ("cc" + CONTEXT[2:] + "-what", True)],
 )
 def test_a_context_is_read_as_the_specification_says(header: str, is_sampled: bool) -> None:
-    found = parse(header.encode())
-    assert found is not None
-    assert (found.trace_id, found.span_id) == (0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331)
-    assert found.is_sampled is is_sampled
+    context_id = parse(header.encode())
+    assert context_id is not None
+    assert (context_id.trace_id, context_id.span_id) == (0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331)
+    assert context_id.is_sampled is is_sampled
 
 
 @pytest.mark.parametrize(
@@ -63,11 +63,11 @@ CONTEXTS = st.builds(traceparent, st.integers(1, 2**128 - 1), st.integers(1, 2**
 @given(st.dictionaries(IDS, CONTEXTS, max_size=MOST_EVENTS + 6))
 def test_headers_carry_the_first_traces(traces: dict[str, str]) -> None:
     headers = headers_of(traces)
-    found = traces_in(headers)
-    assert list(found.items()) == list(traces.items())[: len(found)]
-    assert len(found) == min(len(traces), MOST_EVENTS)
+    result = traces_in(headers)
+    assert list(result.items()) == list(traces.items())[: len(result)]
+    assert len(result) == min(len(traces), MOST_EVENTS)
     assert dict(headers).get(TRACEPARENT, b"").decode() == next(iter(traces.values()), "")
-    assert trace_id_of(found) == next((text[3:35] for text in traces.values()), "")
+    assert trace_id_of(result) == next((text[3:35] for text in traces.values()), "")
 
 
 def test_headers_of_long_ids_are_bounded() -> None:

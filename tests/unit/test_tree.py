@@ -67,13 +67,13 @@ def parsed(path: Path) -> ast.Module:
 @cache
 def imports(path: Path) -> frozenset[str]:
     """Dotted names that a file imports, wherever in it."""
-    found: set[str] = set()
+    modules: set[str] = set()
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return frozenset(found)
+            modules |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(modules)
 
 
 def packages_of(path: Path) -> set[str]:
@@ -206,14 +206,14 @@ def test_topics_are_named_in_one_place() -> None:
 
     names = "|".join(t.name for t in topics.DATA if t.name not in ("events", "control"))
     literal = re.compile(rf"[\"'](headwater-)?({names})[\"']")
-    found = [
+    offences = [
         f"{relative(path)}: {line.strip()}"
         for path in SOURCES
         if relative(path) != "schemas/topics.py" and not relative(path).startswith(("deploy/", "sinks/read_api/"))
         for line in path.read_text().splitlines()
         if literal.search(line) and "topic" in line.lower()
     ]
-    assert found == []
+    assert offences == []
 
 
 def test_the_top_level_is_fixed() -> None:

@@ -87,10 +87,10 @@ async def test_an_environment_has_so_many_and_only_an_admin_asks(tmp_path: Path)
 
 def test_a_column_that_is_gone_leaves_nothing() -> None:
     state = ControlState()
-    one = TypedColumn(
+    column = TypedColumn(
         id="production.a.b", workspace="w", environment="production", property="a.b", type="number", created_ms=1
     )
-    state.apply(*encode("typed_column", one))
+    state.apply(*encode("typed_column", column))
     assert serialize.typed_column(state.typed_columns["w", "production"]["a.b"], 5)["status"] == "ready"
-    state.apply(encode("typed_column", one)[0], None)
+    state.apply(encode("typed_column", column)[0], None)
     assert state.typed_columns == {}

@@ -100,9 +100,9 @@ def test_a_wrong_list_is_refused_with_its_place(body: Any, code: str, param: str
 
 
 def test_lists_and_changes_are_bounded() -> None:
-    known = {f"l{n}": made(f"l{n}") for n in range(MOST_VALUE_LISTS)}
+    existing = {f"l{n}": made(f"l{n}") for n in range(MOST_VALUE_LISTS)}
     with pytest.raises(ApiError, match="at most 100 lists"):
-        value_lists.new_list(value_lists.new_of({"name": "more"}), HOME, known, {}, NOW_MS)
+        value_lists.new_list(value_lists.new_of({"name": "more"}), HOME, existing, {}, NOW_MS)
     full = made("full", *range(MOST_LIST_VALUES))
     with pytest.raises(ApiError, match="would have 10001"):
         value_lists.with_values(full, value_lists.change_of({"values": ["one more"]}), {}, NOW_MS)
@@ -181,7 +181,7 @@ def test_a_list_in_use_is_not_deleted() -> None:
     through = segment("seg_2", {"not": {"segment": "seg_1"}})
     state = state_of(made("vip_skus"), made("idle"), segment("seg_1", BY_SKU), through)
     segments = state.segments[HOME]
-    assert [one.id for one in list_users.users_of("vip_skus", segments)] == ["seg_1", "seg_2"]
+    assert [user.id for user in list_users.users_of("vip_skus", segments)] == ["seg_1", "seg_2"]
     with pytest.raises(ApiError, match=r"seg_1 \(seg_1\)") as refused:
         value_lists.check_unused(state.value_lists[HOME]["vip_skus"], segments)
     assert refused.value.status == 409
@@ -193,7 +193,7 @@ def test_the_users_of_all_lists_are_those_of_each() -> None:
     segments = state_of(segment("seg_2", both), segment("seg_1", BY_SKU), segment("seg_3", BY_MAIL)).segments[HOME]
     users = list_users.users_by_list(segments)
     assert users == {name: list_users.users_of(name, segments) for name in ("vip_skus", "mails")}
-    assert [one.id for one in users["mails"]] == ["seg_2", "seg_3"]
+    assert [user.id for user in users["mails"]] == ["seg_2", "seg_3"]
 
 
 def test_a_list_belongs_to_its_environment() -> None:
@@ -251,18 +251,18 @@ def progress_of(stamp: str) -> SegmentProgress:
 
 def test_a_segment_is_backfilling_until_all_partitions_follow_its_lists() -> None:
     state = state_of(made("vip_skus", "a"), segment("seg_1", BY_SKU))
-    known = state.segments[HOME]["seg_1"]
+    current = state.segments[HOME]["seg_1"]
 
     def report(stamp: str) -> str:
         state.apply(*encode("progress", progress_of(stamp)))
-        return state.standing(known, 1)[0]
+        return state.standing(current, 1)[0]
 
-    plan = compile_plan(HOME, [known], lists=state.value_lists[HOME])
+    plan = compile_plan(HOME, [current], lists=state.value_lists[HOME])
     assert b"lists" not in encode("progress", progress_of(""))[1], "an earlier version reads it"
     assert report("") == "backfilling"
     assert report(plan.lists["seg_1"]) == "live"
     state.apply(*encode("list", made("vip_skus", "b")))
-    assert state.standing(known, 1)[0] == "backfilling"
+    assert state.standing(current, 1)[0] == "backfilling"
 
 
 def test_the_history_read_for_a_list_is_not_counted_for_its_next_content() -> None:

@@ -38,17 +38,17 @@ def test_waits_of_different_deliveries_differ() -> None:
 
 
 def test_ten_attempts_over_a_day_then_it_has_failed() -> None:
-    now, one, times = NOW_MS, delivery(), []
-    while one["status"] == PENDING:
+    now, made_delivery, times = NOW_MS, delivery(), []
+    while made_delivery["status"] == PENDING:
         times.append(now)
-        one = after(one, outcome(500), now)
-        now = one["due_ms"]
-    assert (one["status"], one["attempts"], one["due_ms"]) == (FAILED, 10, 0)
+        made_delivery = after(made_delivery, outcome(500), now)
+        now = made_delivery["due_ms"]
+    assert (made_delivery["status"], made_delivery["attempts"], made_delivery["due_ms"]) == (FAILED, 10, 0)
     assert len(times) == MAX_ATTEMPTS == 10
     assert 0.8 * DAY_MS < times[-1] - times[0] < 1.2 * DAY_MS
-    again = after(one, outcome(503), NOW_MS + DAY_MS)
+    again = after(made_delivery, outcome(503), NOW_MS + DAY_MS)
     assert (again["status"], again["attempts"]) == (FAILED, 11), "what was asked for is one more attempt, and no more"
-    assert after(one, outcome(200), NOW_MS)["status"] == SUCCEEDED
+    assert after(made_delivery, outcome(200), NOW_MS)["status"] == SUCCEEDED
 
 
 @pytest.mark.parametrize(
@@ -57,15 +57,19 @@ def test_ten_attempts_over_a_day_then_it_has_failed() -> None:
     + [(code, PENDING) for code in (0, 101, 301, 302, 304, 307, 400, 404, 408, 429, 500, 503)],
 )
 def test_what_an_answer_means(code: int, status: str) -> None:
-    found = after(delivery(), outcome(code), NOW_MS)
-    assert (found["status"], found["attempts"], bool(found["due_ms"])) == (status, 1, status == PENDING)
+    next_state = after(delivery(), outcome(code), NOW_MS)
+    assert (next_state["status"], next_state["attempts"], bool(next_state["due_ms"])) == (status, 1, status == PENDING)
 
 
 def test_an_attempt_names_its_delivery() -> None:
-    one = deliveries.delivery_id("whk_1", "evt_1", "t")
-    assert deliveries.delivery_of(deliveries.attempt_id(one, 12, "0123abcd")) == one == deliveries.delivery_of(one)
-    assert one != deliveries.delivery_id("whk_2", "evt_1", "t") != deliveries.delivery_id("whk_1", "evt_1", "u")
-    for other in ("", "x", "dlv_1", one + "_1", one.upper(), one + "_1_0123abcd\n"):
+    delivery_id = deliveries.delivery_id("whk_1", "evt_1", "t")
+    assert (
+        deliveries.delivery_of(deliveries.attempt_id(delivery_id, 12, "0123abcd"))
+        == delivery_id
+        == deliveries.delivery_of(delivery_id)
+    )
+    assert delivery_id != deliveries.delivery_id("whk_2", "evt_1", "t") != deliveries.delivery_id("whk_1", "evt_1", "u")
+    for other in ("", "x", "dlv_1", delivery_id + "_1", delivery_id.upper(), delivery_id + "_1_0123abcd\n"):
         assert deliveries.delivery_of(other) is None
 
 

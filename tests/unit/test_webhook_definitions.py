@@ -20,21 +20,21 @@ def made(**more: Any) -> Webhook:
 
 
 def test_a_definition_and_what_is_answered() -> None:
-    one = made()
-    assert serialize.webhook_with_secret(one) == {
-        "id": one.id,
+    hook = made()
+    assert serialize.webhook_with_secret(hook) == {
+        "id": hook.id,
         "url": "https://example.com/hook",
         "types": ["order_completed", "message.*"],
         "segments": [],
-        "secret": one.secret,
+        "secret": hook.secret,
         "status": "enabled",
         "reason": None,
         "created_at": "2026-09-21T14:13:20.000Z",
         "updated_at": "2026-09-21T14:13:20.000Z",
     }
-    assert "secret" not in serialize.webhook(one)
-    assert one.secret.startswith("whsec_")
-    assert Verifier(one.secret), "libraries take it"
+    assert "secret" not in serialize.webhook(hook)
+    assert hook.secret.startswith("whsec_")
+    assert Verifier(hook.secret), "libraries take it"
     assert made(secret="topsecret").secret == "topsecret"
 
 
@@ -72,31 +72,31 @@ def test_what_is_wrong_is_named(value: Any, code: str, param: str | None) -> Non
 
 
 def test_an_edit_changes_what_it_names() -> None:
-    one = made().model_copy(update={"status": "disabled", "reason": "it answered 410"})
-    edited = webhooks.edited_webhook(one, {"status": "enabled"}, NOW_MS + 5)
-    assert (edited.status, edited.reason, edited.url, edited.types) == ("enabled", "", one.url, one.types)
-    assert webhooks.edited_webhook(one, {"types": ["a", "a"]}, NOW_MS).types == ("a",)
-    still_off = webhooks.edited_webhook(one, {"url": "https://z.y/"}, NOW_MS)
+    hook = made().model_copy(update={"status": "disabled", "reason": "it answered 410"})
+    edited = webhooks.edited_webhook(hook, {"status": "enabled"}, NOW_MS + 5)
+    assert (edited.status, edited.reason, edited.url, edited.types) == ("enabled", "", hook.url, hook.types)
+    assert webhooks.edited_webhook(hook, {"types": ["a", "a"]}, NOW_MS).types == ("a",)
+    still_off = webhooks.edited_webhook(hook, {"url": "https://z.y/"}, NOW_MS)
     assert still_off.reason == serialize.webhook(still_off)["reason"] == "it answered 410"
     for wrong, param in (({"status": "on"}, "status"), ({"secret": "topsecret"}, "secret"), ({"url": None}, "url")):
         with pytest.raises(ApiError) as refused:
-            webhooks.edited_webhook(one, wrong, NOW_MS)
+            webhooks.edited_webhook(hook, wrong, NOW_MS)
         assert refused.value.param == param
 
 
 def test_a_rotation_keeps_the_old_secret_for_a_day() -> None:
-    one = made(secret="the-old-one")
-    new = webhooks.rotated_webhook(one, {}, NOW_MS, b"\x02" * 24)
+    hook = made(secret="the-old-one")
+    new = webhooks.rotated_webhook(hook, {}, NOW_MS, b"\x02" * 24)
     assert new.secrets(NOW_MS) == (new.secret, "the-old-one")
     assert new.secrets(NOW_MS + webhooks.OVERLAP_MS) == (new.secret,)
-    assert webhooks.rotated_webhook(one, {"secret": "the-new-one"}, NOW_MS, b"").secret == "the-new-one"
+    assert webhooks.rotated_webhook(hook, {"secret": "the-new-one"}, NOW_MS, b"").secret == "the-new-one"
     with pytest.raises(ApiError):
-        webhooks.rotated_webhook(one, {"secret": "the-old-one"}, NOW_MS, b"")
+        webhooks.rotated_webhook(hook, {"secret": "the-old-one"}, NOW_MS, b"")
 
 
 def test_it_comes_back_from_the_log_as_it_was() -> None:
-    one, state = made(), ControlState()
-    state.apply(*control_state.encode("webhook", one))
-    assert state.webhooks["w", "production"] == {one.id: one} == state.webhooks_by_id
-    state.apply(*control_state.encode("webhook", one.model_copy(update={"deleted": True})))
+    hook, state = made(), ControlState()
+    state.apply(*control_state.encode("webhook", hook))
+    assert state.webhooks["w", "production"] == {hook.id: hook} == state.webhooks_by_id
+    state.apply(*control_state.encode("webhook", hook.model_copy(update={"deleted": True})))
     assert state.webhooks["w", "production"] == {} == state.webhooks_by_id

@@ -13,7 +13,7 @@ from tests.support.builders import NOW_MS
 
 
 @pytest.mark.parametrize(
-    ("said", "wait_ms"),
+    ("retry_after", "wait_ms"),
     [
         ("120", 120_000),
         (" 0 ", 0),
@@ -27,8 +27,8 @@ from tests.support.builders import NOW_MS
         ("Fri, 99 Nov 2026 99:00:00 GMT", 0),
     ],
 )
-def test_the_wait_that_is_asked_for(said: str, wait_ms: int) -> None:
-    assert asked_wait_ms(said, NOW_MS) == wait_ms
+def test_the_wait_that_is_asked_for(retry_after: str, wait_ms: int) -> None:
+    assert asked_wait_ms(retry_after, NOW_MS) == wait_ms
 
 
 @pytest.mark.parametrize("digits", [9, 30, 5000])
@@ -40,8 +40,8 @@ def test_an_absurd_wait_is_the_longest_of_the_schedule(digits: int) -> None:
 
 def test_the_schedule_is_the_least_wait() -> None:
     plain = after(_delivery(), AttemptOutcome(code=503, error="", duration_ms=1), NOW_MS)
-    asked = after(_delivery(), AttemptOutcome(code=503, error="", duration_ms=1, retry_after_ms=1), NOW_MS)
-    assert asked["due_ms"] == plain["due_ms"] > NOW_MS
+    delayed = after(_delivery(), AttemptOutcome(code=503, error="", duration_ms=1, retry_after_ms=1), NOW_MS)
+    assert delayed["due_ms"] == plain["due_ms"] > NOW_MS
 
 
 def _delivery() -> Any:
@@ -63,5 +63,5 @@ def _delivery() -> Any:
     ids=repr,
 )
 def test_the_log_cuts_between_characters_and_says_so(data: bytes, most: int, text: str | None) -> None:
-    found = excerpt(data, most).decode()
-    assert text is None or found == text
+    result = excerpt(data, most).decode()
+    assert text is None or result == text

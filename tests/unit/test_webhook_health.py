@@ -49,10 +49,10 @@ def test_failures_in_a_row_limit_it_open_it_and_a_success_closes_it() -> None:
     log = [attempt(NOW - 100_000, good=True)]
     for number in range(1, OPENS_AFTER + 1):
         log.append(attempt(NOW - 50_000 + number, good=False))
-        told = state(random.Random(number).sample(log, len(log)), NOW)
-        assert told["circuit"] == (OPEN if number == OPENS_AFTER else LIMITED)
-        assert (told["failures_in_a_row"], told["succeeded"]) == (number, 1)
-    assert told["last_success_at"] == iso(NOW - 100_000)
+        health = state(random.Random(number).sample(log, len(log)), NOW)
+        assert health["circuit"] == (OPEN if number == OPENS_AFTER else LIMITED)
+        assert (health["failures_in_a_row"], health["succeeded"]) == (number, 1)
+    assert health["last_success_at"] == iso(NOW - 100_000)
     log.append(attempt(NOW - 1000, good=True))
     assert state(log, NOW)["circuit"] == CLOSED
 
@@ -76,12 +76,12 @@ def test_it_is_as_it_is_described() -> None:
     shape = answer_schemas()["WebhookCondition"]
     logs: list[list[DeliveryAttemptShape]] = [[], [attempt(NOW, good=True)], [attempt(NOW, good=False)] * OPENS_AFTER]
     for log in logs:
-        told = {"webhook_id": "whk_1", **state(log, NOW)}
-        assert [error.message for error in jsonschema.Draft202012Validator(shape).iter_errors(told)] == []
+        health = {"webhook_id": "whk_1", **state(log, NOW)}
+        assert [error.message for error in jsonschema.Draft202012Validator(shape).iter_errors(health)] == []
 
 
 def test_the_description_tells_how_many_attempts_and_webhooks_the_figures_are_of() -> None:
     attempts = answer_schemas()["WebhookCondition"]["properties"]["attempts"]
     assert f"newest {LOOKED_AT} " in attempts["description"]
-    (route,) = (one for one in READS if one.path == "/v1/webhooks/health")
+    (route,) = (route_spec for route_spec in READS if route_spec.path == "/v1/webhooks/health")
     assert str(MAX_LIMIT) in route.summary

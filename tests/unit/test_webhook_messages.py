@@ -28,15 +28,15 @@ class Told:
         self.since_ms = since_ms
         self.ids: list[str] = []
 
-    def __call__(self, one: Change) -> list[str]:
-        return [message.type for message in self.messages(one)]
+    def __call__(self, change: Change) -> list[str]:
+        return [message.type for message in self.messages(change)]
 
-    def messages(self, one: Change) -> list[Message]:
-        known = NotificationState(self.rows.get)
-        found = of_change({"event_id": "", **one}, known, self.since_ms)
-        self.rows |= known.writes
-        self.ids += [message.id for message in found]
-        return found
+    def messages(self, change: Change) -> list[Message]:
+        state = NotificationState(self.rows.get)
+        messages = of_change({"event_id": "", **change}, state, self.since_ms)
+        self.rows |= state.writes
+        self.ids += [message.id for message in messages]
+        return messages
 
 
 def profile(version: int, contact: str = CONTACT, created_ms: int = NOW_MS, **shown: Any) -> Change:
@@ -50,14 +50,14 @@ def member(version: int, *, member: bool, at_ms: int = NOW_MS, reason: str = "ev
 
 
 def test_the_first_snapshot_is_a_creation_and_a_different_one_an_update() -> None:
-    told = Told()
-    assert told(profile(1)) == ["contact.created"]
-    assert told(profile(2)) == [], "only a time differs"
-    assert told(profile(3, attributes={"plan": "pro"})) == ["contact.updated"]
-    assert told(profile(4, attributes={"plan": "pro"})) == []
-    assert told(profile(5)) == ["contact.updated"]
-    assert told(profile(6, cid("external_id:u2"))) == ["contact.created"]
-    assert len(set(told.ids)) == len(told.ids)
+    announced = Told()
+    assert announced(profile(1)) == ["contact.created"]
+    assert announced(profile(2)) == [], "only a time differs"
+    assert announced(profile(3, attributes={"plan": "pro"})) == ["contact.updated"]
+    assert announced(profile(4, attributes={"plan": "pro"})) == []
+    assert announced(profile(5)) == ["contact.updated"]
+    assert announced(profile(6, cid("external_id:u2"))) == ["contact.created"]
+    assert len(set(announced.ids)) == len(announced.ids)
 
 
 def test_a_contact_from_before_our_memory_is_not_created() -> None:
@@ -66,41 +66,41 @@ def test_a_contact_from_before_our_memory_is_not_created() -> None:
 
 
 def test_a_consent_that_becomes_false_is_an_unsubscription() -> None:
-    told = Told()
-    assert told(profile(1, consents={"email": True, "sms": False})) == ["contact.created", "contact.unsubscribed"]
-    left = told.messages(profile(2, consents={"email": False, "sms": False}))
+    announced = Told()
+    assert announced(profile(1, consents={"email": True, "sms": False})) == ["contact.created", "contact.unsubscribed"]
+    left = announced.messages(profile(2, consents={"email": False, "sms": False}))
     assert [m.type for m in left] == ["contact.updated", "contact.unsubscribed"]
     assert left[1].data["consents"] == ["email"]
-    assert told(profile(3, consents={"email": False, "sms": False}, attributes={"a": 1})) == ["contact.updated"]
-    assert told(profile(4, consents={"email": True})) == ["contact.updated"]
-    assert told(profile(5, consents={"email": False})) == ["contact.updated", "contact.unsubscribed"]
+    assert announced(profile(3, consents={"email": False, "sms": False}, attributes={"a": 1})) == ["contact.updated"]
+    assert announced(profile(4, consents={"email": True})) == ["contact.updated"]
+    assert announced(profile(5, consents={"email": False})) == ["contact.updated", "contact.unsubscribed"]
 
 
 def test_a_merge_is_told_once_and_only_of_a_contact_that_was_told_of() -> None:
-    told, winner = Told(), cid("external_id:u9")
+    announced, winner = Told(), cid("external_id:u9")
     merged = change(CONTACT, "profile", 5, profile=b"", merged_into=winner)
-    assert told(merged) == [], "an identifier that joins is no contact that merges"
-    told = Told()
-    told(profile(1))
-    (message,) = told.messages(merged)
+    assert announced(merged) == [], "an identifier that joins is no contact that merges"
+    announced = Told()
+    announced(profile(1))
+    (message,) = announced.messages(merged)
     assert message.type == "contact.merged"
     assert message.data["contact_id"] == winner
     assert message.data["merged_contact_id"] == CONTACT
-    assert told({**merged, "version": 6}) == []
-    assert told(profile(7)) == ["contact.created"], "it stands for itself again"
+    assert announced({**merged, "version": 6}) == []
+    assert announced(profile(7)) == ["contact.created"], "it stands for itself again"
 
 
 def test_a_membership_is_told_when_it_changes() -> None:
-    told = Told()
-    entered = told.messages(member(1, member=True))
+    announced = Told()
+    entered = announced.messages(member(1, member=True))
     assert [m.type for m in entered] == ["segment.entered"]
     assert entered[0].data["segment_id"] == "seg_1"
-    assert told(member(2, member=True, at_ms=NOW_MS + 5, reason="restated")) == []
-    assert told(member(3, member=True, at_ms=NOW_MS + 5)) == [], "a unit that is repeated may judge it later"
-    assert told(member(4, member=True, segment="seg_2")) == ["segment.entered"]
-    assert told(member(5, member=False, at_ms=NOW_MS + 9)) == ["segment.left"]
-    assert told(member(6, member=False, at_ms=NOW_MS + 10, reason="restated")) == []
-    assert told(member(7, member=True, at_ms=NOW_MS + 11, reason="restated")) == ["segment.entered"]
+    assert announced(member(2, member=True, at_ms=NOW_MS + 5, reason="restated")) == []
+    assert announced(member(3, member=True, at_ms=NOW_MS + 5)) == [], "a unit that is repeated may judge it later"
+    assert announced(member(4, member=True, segment="seg_2")) == ["segment.entered"]
+    assert announced(member(5, member=False, at_ms=NOW_MS + 9)) == ["segment.left"]
+    assert announced(member(6, member=False, at_ms=NOW_MS + 10, reason="restated")) == []
+    assert announced(member(7, member=True, at_ms=NOW_MS + 11, reason="restated")) == ["segment.entered"]
 
 
 def test_a_change_that_is_read_again_has_the_same_id() -> None:
@@ -109,29 +109,29 @@ def test_a_change_that_is_read_again_has_the_same_id() -> None:
 
 
 def test_changes_of_one_moment_are_messages_of_their_own() -> None:
-    told = Told()
-    steps = [told(member(version, member=bool(version % 2))) for version in range(1, 7)]
+    announced = Told()
+    steps = [announced(member(version, member=bool(version % 2))) for version in range(1, 7)]
     assert steps == [["segment.entered"], ["segment.left"]] * 3
-    assert len(set(told.ids)) == 6
+    assert len(set(announced.ids)) == 6
 
 
 def test_a_change_that_comes_late_is_no_message() -> None:
-    told = Told()
-    told(member(5, member=True))
-    told(member(6, member=False))
-    assert told(member(5, member=True)) == []
-    assert told(member(6, member=True)) == [], "a version is said once"
-    assert told(member(7, member=False, reason="restated")) == []
-    told(profile(5, attributes={"plan": "pro"}))
-    assert told(profile(4)) == [], "from a worker that slept"
-    assert told(profile(6)) == ["contact.updated"]
+    announced = Told()
+    announced(member(5, member=True))
+    announced(member(6, member=False))
+    assert announced(member(5, member=True)) == []
+    assert announced(member(6, member=True)) == [], "a version is said once"
+    assert announced(member(7, member=False, reason="restated")) == []
+    announced(profile(5, attributes={"plan": "pro"}))
+    assert announced(profile(4)) == [], "from a worker that slept"
+    assert announced(profile(6)) == ["contact.updated"]
 
 
 def test_rows_of_before_have_no_version() -> None:
-    told = Told()
-    told.rows[f"m/{CONTACT}/seg_1".encode()] = b"\x01"
-    assert told(member(3, member=True)) == []
-    assert told(member(4, member=False)) == ["segment.left"]
+    announced = Told()
+    announced.rows[f"m/{CONTACT}/seg_1".encode()] = b"\x01"
+    assert announced(member(3, member=True)) == []
+    assert announced(member(4, member=False)) == ["segment.left"]
 
 
 MEMBERSHIPS = st.lists(st.tuples(st.booleans(), st.integers(0, 2)), min_size=1, max_size=12)
@@ -149,38 +149,38 @@ def test_a_listener_ends_with_the_state_of_the_tables(memberships: list[tuple[bo
     arrived: dict[str, str] = {}
     position = 0
     while position < len(log):
-        known = NotificationState(rows.get)
+        state = NotificationState(rows.get)
         size = data.draw(st.integers(1, 4), "unit")
-        for one in log[position : position + size]:
-            for message in of_change({"event_id": "", **one}, known, 0):
+        for change_read in log[position : position + size]:
+            for message in of_change({"event_id": "", **change_read}, state, 0):
                 arrived.setdefault(message.id, message.type)  # a delivery that is known is not made again
         if data.draw(st.booleans(), "crash"):
             continue_after = data.draw(st.booleans(), "kept")
             if not continue_after:
                 continue  # deliveries are durable, what was said is not: the unit is read again
-        rows |= known.writes
+        rows |= state.writes
         position += size
-    told = list(arrived.values())
-    newest = max(log, key=lambda one: one["version"])
-    assert told == [
-        ("segment.entered", "segment.left")[(n + (told[0] == "segment.left")) % 2] for n in range(len(told))
+    messages = list(arrived.values())
+    newest = max(log, key=lambda entry: entry["version"])
+    assert messages == [
+        ("segment.entered", "segment.left")[(n + (messages[0] == "segment.left")) % 2] for n in range(len(messages))
     ]
-    assert (told[-1] if told else "segment.left") == ("segment.entered" if newest["member"] else "segment.left")
+    assert (messages[-1] if messages else "segment.left") == ("segment.entered" if newest["member"] else "segment.left")
     toggles = sum(a["member"] != b["member"] for a, b in pairwise(m for m in _by_version(log)))
-    assert len(told) <= toggles + 1
+    assert len(messages) <= toggles + 1
 
 
 def _by_version(log: list[Change]) -> list[Change]:
-    return [one for _, one in sorted({one["version"]: one for one in log}.items())]
+    return [entry for _, entry in sorted({entry["version"]: entry for entry in log}.items())]
 
 
 def test_a_membership_that_a_merge_carries_over_is_not_told() -> None:
     """The loser's id leaves and the winner's enters; the person does neither."""
-    told = Told()
-    assert told(member(1, member=True)) == ["segment.entered"]
-    assert told(member(2, member=False, reason="carried")) == []
-    assert told(member(3, member=True, reason="carried")) == []
-    assert told(member(4, member=False, reason="merged")) == ["segment.left"], "what the merge has changed is told"
+    announced = Told()
+    assert announced(member(1, member=True)) == ["segment.entered"]
+    assert announced(member(2, member=False, reason="carried")) == []
+    assert announced(member(3, member=True, reason="carried")) == []
+    assert announced(member(4, member=False, reason="merged")) == ["segment.left"], "what the merge has changed is told"
 
 
 def test_what_is_restated_of_somebody_unknown() -> None:
@@ -217,11 +217,11 @@ def test_numbers_keep_all_their_digits() -> None:
 
 
 def test_an_unsubscription_is_told_under_both_names() -> None:
-    found = of_event(event("external_id:u1", type="message.unsubscribed"))
-    assert [m.type for m in found] == ["message.unsubscribed", "contact.unsubscribed"]
+    result = of_event(event("external_id:u1", type="message.unsubscribed"))
+    assert [m.type for m in result] == ["message.unsubscribed", "contact.unsubscribed"]
     ends = event("external_id:u1", type="message.unsubscribed", profile=b'{"consents":{"email_marketing":false}}')
     assert [m.type for m in of_event(ends)] == ["message.unsubscribed"], "its contact's change tells of the consent"
-    assert found[0].id != found[1].id
+    assert result[0].id != result[1].id
 
 
 @pytest.mark.parametrize("more", [{"kind": "identify"}, {"kind": "alias"}, {"type": "contact.created"}])
@@ -230,7 +230,7 @@ def test_what_is_no_event_of_a_client(more: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("types", "kind", "wanted"),
+    ("types", "kind", "expected"),
     [
         (("*",), "anything", True),
         (("message.*",), "message.sent", True),
@@ -242,8 +242,8 @@ def test_what_is_no_event_of_a_client(more: dict[str, Any]) -> None:
         ((), "a", False),
     ],
 )
-def test_types(types: tuple[str, ...], kind: str, wanted: bool) -> None:
-    assert wants(types, kind) is wanted
+def test_types(types: tuple[str, ...], kind: str, expected: bool) -> None:
+    assert wants(types, kind) is expected
 
 
 def webhook(name: str, *types: str, **more: Any) -> Webhook:
@@ -254,7 +254,7 @@ def webhook(name: str, *types: str, **more: Any) -> Webhook:
 
 def test_who_is_told() -> None:
     state = ControlState()
-    for one in (
+    for other in (
         webhook("all", "*"),
         webhook("named", "order_completed"),
         webhook("other", "page_view"),
@@ -264,36 +264,36 @@ def test_who_is_told() -> None:
         webhook("late", "*", created_ms=NOW_MS + CLOCK_SKEW_MS + 1),
         webhook("gone", "*", deleted=True),
     ):
-        state.apply(*control_state.encode("webhook", one))
+        state.apply(*control_state.encode("webhook", other))
     numbers = iter(range(100))
     messages = of_event(event("external_id:u1", type="order_completed"))
 
     def planned(known_ms: int = NOW_MS) -> Any:
         return plan(messages, subscribed(state), known_ms=known_ms, now_ms=NOW_MS + 7, seq=lambda: next(numbers))
 
-    found = planned()
-    assert [one["webhook_id"] for one in found] == ["whk_all", "whk_named"]
-    assert {one["due_ms"] for one in found} == {NOW_MS + 7}
-    assert len({one["id"] for one in found}) == 2
-    assert [one["id"] for one in planned()] == [one["id"] for one in found], "planned again it is the same delivery"
+    rows = planned()
+    assert [row["webhook_id"] for row in rows] == ["whk_all", "whk_named"]
+    assert {row["due_ms"] for row in rows} == {NOW_MS + 7}
+    assert len({row["id"] for row in rows}) == 2
+    assert [row["id"] for row in planned()] == [row["id"] for row in rows], "planned again it is the same delivery"
     assert planned(known_ms=NOW_MS - CLOCK_SKEW_MS - 1) == []
     state.apply(*control_state.encode("webhook", webhook("named", "page_view", environment="staging")))
-    assert [one["webhook_id"] for one in planned()] == ["whk_all"]
+    assert [row["webhook_id"] for row in planned()] == ["whk_all"]
 
 
 def test_a_body_that_is_too_large_for_a_record_is_cut_to_its_ids() -> None:
     state = ControlState()
     state.apply(*control_state.encode("webhook", webhook("all", "*")))
     (message,) = of_event(event("external_id:u1", properties={"x": "y" * MAX_BODY}))
-    (one,) = plan([message], subscribed(state), known_ms=NOW_MS, now_ms=NOW_MS, seq=lambda: 1)
-    assert len(one["body"]) < 1000
-    data = orjson.loads(one["body"])["data"]
+    (row,) = plan([message], subscribed(state), known_ms=NOW_MS, now_ms=NOW_MS, seq=lambda: 1)
+    assert len(row["body"]) < 1000
+    data = orjson.loads(row["body"])["data"]
     assert (data["contact_id"], data["event_id"], data["truncated"]) == (CONTACT, "evt_1", True)
 
 
 def test_no_text_of_a_webhook_shows_its_secrets() -> None:
-    one = webhook("x", "*", previous_secret="0ld0ne", previous_until_ms=NOW_MS + 1)
-    assert "s3cret!" not in f"{one} {one!r}"
-    assert "0ld0ne" not in f"{one} {one!r}"
-    assert one.secrets(NOW_MS) == ("s3cret!", "0ld0ne")
-    assert one.secrets(NOW_MS + 1) == ("s3cret!",)
+    made_webhook = webhook("x", "*", previous_secret="0ld0ne", previous_until_ms=NOW_MS + 1)
+    assert "s3cret!" not in f"{made_webhook} {made_webhook!r}"
+    assert "0ld0ne" not in f"{made_webhook} {made_webhook!r}"
+    assert made_webhook.secrets(NOW_MS) == ("s3cret!", "0ld0ne")
+    assert made_webhook.secrets(NOW_MS + 1) == ("s3cret!",)

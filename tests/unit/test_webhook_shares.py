@@ -17,8 +17,8 @@ from sinks.webhooks.store import Store
 @pytest.mark.parametrize(("senders", "partitions"), [(1, 1), (1, 4), (2, 4), (3, 4), (4, 4), (5, 4), (7, 24)])
 def test_each_partition_is_in_one_share(senders: int, partitions: int) -> None:
     all_settings = [Settings(worker=n, webhook_senders=senders, partitions=partitions) for n in range(senders)]
-    found = Counter(p for settings in all_settings for p in partitions_of(settings))
-    assert found == dict.fromkeys(range(partitions), 1)
+    counts = Counter(p for settings in all_settings for p in partitions_of(settings))
+    assert counts == dict.fromkeys(range(partitions), 1)
     assert len({name_of_share(GROUP, settings) for settings in all_settings}) == senders
     one_more = all_settings[0].model_copy(update={"worker": senders})
     assert share_of(one_more) == 0, "it stands by for the first"
@@ -36,7 +36,7 @@ class DeliveryRecord:
 
 
 def delivery(status: str, attempts: int, **more: Any) -> WebhookDelivery:
-    one = WebhookDelivery(
+    delivery = WebhookDelivery(
         id="dlv_1",
         webhook_id="whk_1",
         workspace="w",
@@ -51,12 +51,12 @@ def delivery(status: str, attempts: int, **more: Any) -> WebhookDelivery:
         updated_ms=1,
         body=b"{}",
     )
-    one.update(more)  # type: ignore[typeddict-item]  # tests name real fields
-    return one
+    delivery.update(more)  # type: ignore[typeddict-item]  # tests name real fields
+    return delivery
 
 
 @pytest.mark.parametrize(
-    ("known", "again", "status"),
+    ("first", "again", "status"),
     [
         (delivery(SUCCEEDED, 1), delivery(PENDING, 0), SUCCEEDED),
         (delivery(FAILED, 9), delivery(PENDING, 0), FAILED),
@@ -65,28 +65,28 @@ def delivery(status: str, attempts: int, **more: Any) -> WebhookDelivery:
     ],
 )
 def test_what_another_share_plans_again_stays_done(
-    tmp_path: Path, known: WebhookDelivery, again: WebhookDelivery, status: str
+    tmp_path: Path, first: WebhookDelivery, again: WebhookDelivery, status: str
 ) -> None:
     store = Store(tmp_path)
-    for one in (known, again):
-        store.apply(DeliveryRecord(one))
-    found = store.delivery("dlv_1")
+    for state in (first, again):
+        store.apply(DeliveryRecord(state))
+    delivery = store.delivery("dlv_1")
     store.close()
-    assert found is not None
-    assert found["status"] == status
+    assert delivery is not None
+    assert delivery["status"] == status
 
 
 def test_a_disk_is_kept_in_its_share_and_emptied_in_another(tmp_path: Path) -> None:
     def kept(settings: Settings) -> bool:
         store = opened(settings)
-        found = store.delivery("dlv_1") is not None
+        is_there = store.delivery("dlv_1") is not None
         store.apply(DeliveryRecord(delivery(PENDING, 0)))
         store.close()
-        return found
+        return is_there
 
     alone = Settings(home=tmp_path)
     first, second = (Settings(home=tmp_path, webhook_senders=2, worker=n) for n in (0, 1))
-    assert [kept(one) for one in (alone, alone, first, first, second, alone)] == [
+    assert [kept(settings) for settings in (alone, alone, first, first, second, alone)] == [
         *(False, True),
         *(False, True),
         *(False, False),

@@ -68,26 +68,26 @@ def test_a_secret_may_be_given_as_bytes(secret: str) -> None:
 
 
 def test_while_a_secret_is_rotated_both_verify() -> None:
-    found = headers(SECRETS[0], OLD_KEY)
+    signed = headers(SECRETS[0], OLD_KEY)
     for secret in (SECRETS[0], OLD_KEY):
-        assert Webhook(secret).verify(BODY, found)
-    assert found["Altacee-Signature"] == sign.altacee(SECRETS[0], BODY)
-    assert found["Altacee-Signature-Previous"] == sign.altacee(OLD_KEY, BODY)
+        assert Webhook(secret).verify(BODY, signed)
+    assert signed["Altacee-Signature"] == sign.altacee(SECRETS[0], BODY)
+    assert signed["Altacee-Signature-Previous"] == sign.altacee(OLD_KEY, BODY)
     assert "Altacee-Signature-Previous" not in headers(SECRETS[0])
 
 
 def test_headers_name_attempt_event_and_time() -> None:
-    found = headers(SECRETS[0])
-    assert found["Altacee-Delivery-Id"] == "dlv_1_1_0"
-    assert found["Altacee-Event-Id"] == found["webhook-id"] == "evt_1"
-    assert found["Altacee-Timestamp"] == found["webhook-timestamp"]
-    assert abs(int(found["Altacee-Timestamp"]) - time.time()) < 60
+    signed = headers(SECRETS[0])
+    assert signed["Altacee-Delivery-Id"] == "dlv_1_1_0"
+    assert signed["Altacee-Event-Id"] == signed["webhook-id"] == "evt_1"
+    assert signed["Altacee-Timestamp"] == signed["webhook-timestamp"]
+    assert abs(int(signed["Altacee-Timestamp"]) - time.time()) < 60
 
 
 @pytest.mark.parametrize("event_id", ["evt_ok-1.2:3", "a b%", "zwölf", "x\r\nHost: evil", "日本", "\x00"])
 def test_an_event_id_of_any_text_may_stand_in_a_header(event_id: str) -> None:
     now_ms = time.time_ns() // 1_000_000
-    found = sign.headers(event_id=event_id, attempt_id="dlv_1_1_0", at_ms=now_ms, body=BODY, secrets=SECRETS[:1])
-    assert found["webhook-id"].isascii()
-    assert found["webhook-id"].isprintable()
-    assert Webhook(SECRETS[0]).verify(BODY, found)
+    signed = sign.headers(event_id=event_id, attempt_id="dlv_1_1_0", at_ms=now_ms, body=BODY, secrets=SECRETS[:1])
+    assert signed["webhook-id"].isascii()
+    assert signed["webhook-id"].isprintable()
+    assert Webhook(SECRETS[0]).verify(BODY, signed)
