@@ -17,6 +17,7 @@ from deploy.backup import manifest as manifests
 from deploy.backup.archives import archive_tables, archives_of, restore_tables
 from deploy.backup.manifest import Archive, Manifest, TableCopy
 from deploy.backup.object_store import Bucket, store_of
+from deploy.backup.sealed import refuse_sealed
 from deploy.backup.tables import copy_in, copy_tables, refuse_rows, tables_of
 from deploy.backup.topics_in import commit, commits, refuse_records, write_topics
 from deploy.backup.topics_out import TopicsReader
@@ -113,12 +114,15 @@ def _scratch(settings: Settings) -> Iterator[Path]:
         yield Path(folder)
 
 
-async def restore(settings: Settings, source: str, say: Say) -> None:
-    """Into a Kafka and a ClickHouse that hold nothing of these names; no process runs. Raises ``CannotStart``."""
+async def restore(settings: Settings, source: str, say: Say, *, lose: bool = False) -> None:
+    """Into a Kafka and a ClickHouse that hold nothing of these names; no process runs. Raises ``CannotStart``.
+
+    ``lose``: secrets may be sealed with a key that is not here.
+    """
     store = store_of(source)
     if store is None:
         folder = Path(source)
-        await _restore(settings, folder, manifests.read(folder), None, say)
+        await _restore(settings, folder, manifests.read(folder), None, say, lose=lose)
         return
     with _scratch(settings) as folder:
         try:
@@ -129,7 +133,7 @@ async def restore(settings: Settings, source: str, say: Say) -> None:
         for name in sorted(manifests.head(folder).paths()):
             with suppress(FileNotFoundError):  # the digests say so
                 await store.download(folder, name)
-        await _restore(settings, folder, manifests.read(folder), store.bucket, say)
+        await _restore(settings, folder, manifests.read(folder), store.bucket, say, lose=lose)
 
 
 def _refuse_other(settings: Settings, manifest: Manifest) -> None:
@@ -147,13 +151,17 @@ def _refuse_other(settings: Settings, manifest: Manifest) -> None:
         raise CannotStart(f"the backup is of a later release ({manifest.release}), which has {later[0]}: use that one")
 
 
-async def _restore(settings: Settings, folder: Path, manifest: Manifest, bucket: Bucket | None, say: Say) -> None:
+async def _restore(
+    settings: Settings, folder: Path, manifest: Manifest, bucket: Bucket | None, say: Say, *, lose: bool
+) -> None:
     _refuse_other(settings, manifest)
     if manifest.archives is not None and bucket is None:
         raise CannotStart(f"{folder} has its tables in S3: restore it from its s3:// address")
     state = sorted((settings.home / "state").glob("*"))
     if state:
         raise CannotStart(f"{state[0]} is of another cluster: remove {settings.home / 'state'} first")
+    if not lose:
+        refuse_sealed(folder, manifest)
     if running := await members(settings):
         raise CannotStart(f"{running[0].stage} {running[0].worker} runs, or did just now: stop every process first")
     try:

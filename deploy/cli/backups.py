@@ -31,8 +31,17 @@ def backup(place: Place) -> None:
     asyncio.run(work(read_settings(), place, note))
 
 
-def restore(place: Place) -> None:
-    """Restore topics and tables from a backup, if none of these names exist; start the processes afterwards."""
+def restore(
+    place: Place,
+    *,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Go on without webhooks whose secrets cannot be unsealed.")
+    ] = False,
+) -> None:
+    """Restore topics and tables from a backup, if none of these names exist; start the processes afterwards.
+
+    The key that sealed secrets (HEADWATER_SECRET_KEY, or secret.key of the home) is not in it, and has to be here.
+    """
     from deploy.backup.command import restore as work  # noqa: PLC0415 - same
 
-    asyncio.run(work(read_settings(), place, note))
+    asyncio.run(work(read_settings(), place, note, lose=yes))

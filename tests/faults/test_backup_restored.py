@@ -123,6 +123,9 @@ async def _expect_all_after_a_loss(
         assert "remove" in refused.stderr
     if not place.variables:
         assert Path(place.name).stat().st_mode & 0o077 == 0
+    home = tmp_path / "home"
+    home.mkdir()
+    shutil.copy(stack.settings.home / "secret.key", tmp_path)  # a backup has no key: it is kept elsewhere
     shutil.rmtree(tmp_path / "lost")
     for answer in (made, again, refused):
         assert SECRET not in answer.stderr
@@ -134,15 +137,10 @@ async def _expect_all_after_a_loss(
         services.clickhouse(tmp_path / "new", "") as clickhouse,
     ):
         given: dict[str, Any] = {"kafka_bootstrap_servers": kafka.address, "clickhouse_url": clickhouse.address}
-        home = tmp_path / "home"
         settings = services.fresh_settings(home).model_copy(
             update={"topic_prefix": "", "clickhouse_database": "headwater", **given}
         )
-        done = await asyncio.to_thread(headwater, settings, "restore", place=place)
-        assert done.returncode == 0, done.stderr
-        twice = await asyncio.to_thread(headwater, settings, "restore", place=place)
-        assert twice.returncode != 0
-        assert "is not empty" in twice.stderr
+        await asyncio.to_thread(_expect_restored, settings, place, tmp_path / "secret.key")
         with local_stack(home, webhook_allow_private=True, **given) as stack:
             await _agree(stack, before, events, segments, say)
             orders = {event["event_id"] for event in events if event.get("event") == "order_completed"}
@@ -158,6 +156,19 @@ async def _expect_all_after_a_loss(
         assert {message_id: times[message_id] for message_id in delivered if times[message_id] > 1} == {}, (
             "what was told before is told once"
         )
+
+
+def _expect_restored(settings: Settings, place: Place, secret_key: Path) -> None:
+    """Once, into what is empty, and where the key of then is."""
+    sealed = headwater(settings, "restore", place=place)
+    assert sealed.returncode != 0
+    assert "1 webhooks and receivers are sealed with a key that is not here" in sealed.stderr
+    shutil.move(secret_key, settings.home)
+    done = headwater(settings, "restore", place=place)
+    assert done.returncode == 0, done.stderr
+    twice = headwater(settings, "restore", place=place)
+    assert twice.returncode != 0
+    assert "is not empty" in twice.stderr
 
 
 async def _agree(

@@ -9,10 +9,12 @@ import pytest
 from deploy.backup import manifest as manifests
 from deploy.backup.manifest import Manifest, PartitionCopy, TableCopy
 from deploy.backup.record_files import RecordFile, SavedRecord, records_in
+from deploy.backup.sealed import refuse_sealed
 from deploy.backup.tables import BYTES, ROWS, pieces
 from deploy.backup.topics_in import FILLER_KEY, filled
 from deploy.backup.topics_out import ORDER
 from schemas import topics
+from schemas.control import sealing
 from schemas.errors import CannotStart
 
 
@@ -133,3 +135,23 @@ def test_another_manifest_is_refused(tmp_path: Path, change: dict[str, Any]) -> 
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(CannotStart, match=r"manifest\.json|the format 2"):
         manifests.read(tmp_path)
+
+
+def test_secrets_that_this_process_cannot_unseal_are_refused(tmp_path: Path) -> None:
+    sealing.use(["the key of then"])
+    secret = json.dumps({"secret": sealing.seal("whsec_x")}).encode()
+    made = manifest(tmp_path).model_copy(update={"topics": {"control": [copy(0, 3)]}})
+    with RecordFile(tmp_path / "-") as file:
+        file.add(FetchedRecord(0, 1, b"local/webhook/1", b"{}"))
+        file.add(FetchedRecord(1, 1, b"local/webhook/1", secret))
+        file.add(FetchedRecord(2, 1, b"local/webhook/2", None))
+    try:
+        refuse_sealed(tmp_path, made)
+        for keys in ([], ["another"]):
+            sealing.use(keys)
+            with pytest.raises(CannotStart, match="1 webhooks and receivers are sealed"):
+                refuse_sealed(tmp_path, made)
+        sealing.use(["new", "the key of then"])
+        refuse_sealed(tmp_path, made)
+    finally:
+        sealing.use([])
