@@ -80,7 +80,9 @@ async def _copy(settings: Settings, folder: Path, bucket: Bucket | None, began_m
             else:
                 names = await tables_of(clients[0])
                 archives = archives_of(names, [str(client.database) for client in clients])
-                sizes = [await archive_tables(clients, one, bucket, say, replicated=is_cluster) for one in archives]
+                sizes = [
+                    await archive_tables(clients, archive, bucket, say, replicated=is_cluster) for archive in archives
+                ]
                 say(f"tables: {sum(sizes)} bytes")
         await reader.read_rest()
     finally:

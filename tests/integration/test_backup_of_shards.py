@@ -64,13 +64,13 @@ async def _fill(host: Settings, shard: int) -> None:
 async def _expect_equal(old: list[AsyncClient], new: list[AsyncClient], *, but: frozenset[str] = frozenset()) -> None:
     for shard, (before, after) in enumerate(zip(old, new, strict=True)):
         for name in set(await tables_of(before)) - but:
-            rows, found = [
-                (await one.query(f"SELECT * FROM {name} ORDER BY ALL")).result_rows for one in (before, after)
+            rows, restored = [
+                (await client.query(f"SELECT * FROM {name} ORDER BY ALL")).result_rows for client in (before, after)
             ]
             if shard and name in EVERYWHERE:
-                assert not found, f"{name}: its replicas bring it"
+                assert not restored, f"{name}: its replicas bring it"
             else:
-                assert found == rows, name
+                assert restored == rows, name
         assert (await after.query("SELECT count() FROM events")).result_rows[0][0] == 3
     assert (await new[0].query("SELECT count() FROM contact_overrides")).result_rows[0][0] == 1
 
@@ -112,14 +112,14 @@ def test_the_engine_backs_up_replicated_tables(storage: ObjectStorage, tmp_path:
     )
     archives = archives_of(names, ["one"])
     held = [sql.replace("events", "one.events") for some in holding("events", replicated=True) for sql in some]
-    asked = [sql for sql in held if "SYNC" not in sql]
-    asked += [backup_statement(archive, bucket).removesuffix(" ASYNC") for archive in archives]
-    asked += [
+    queries = [sql for sql in held if "SYNC" not in sql]
+    queries += [backup_statement(archive, bucket).removesuffix(" ASYNC") for archive in archives]
+    queries += [
         restore_statement(archive, bucket, database).removesuffix(" ASYNC")
         for database in ("two", "alone")
         for archive in archives
     ]
-    found = answers(tmp_path, [*made, *asked])
-    assert not [answer for answer in found if isinstance(answer, Refused)]
-    statuses = [answer.split()[-1] for answer in found[len(made) :] if answer]
+    results = answers(tmp_path, [*made, *queries])
+    assert not [answer for answer in results if isinstance(answer, Refused)]
+    statuses = [answer.split()[-1] for answer in results[len(made) :] if answer]
     assert statuses == ["BACKUP_CREATED"] * len(archives) + ["RESTORED"] * 2 * len(archives)

@@ -127,10 +127,10 @@ async def test_of_a_cluster_missing_rows_come_beside_the_others(settings: Settin
         await pipe.run("TRUNCATE TABLE memberships")
         await pipe.run("DROP TABLE events SYNC")
         await pipe.run("TRUNCATE TABLE event_types")
-        said: list[str] = []
+        reported: list[str] = []
         for table in ("contacts", "memberships", "events", "event_types"):
-            await refill(settings, table, said.append)
-            assert said[-1] == f"{table} is filled again"
+            await refill(settings, table, reported.append)
+            assert reported[-1] == f"{table} is filled again"
         assert await figures(pipe) == was
         assert await pipe.rows("SELECT count() FROM event_types FINAL") != [(0,)]
 
