@@ -32,32 +32,32 @@ def is_member(
     events: Sequence[Event],
     now: int,
     *,
-    known: bool,
+    is_known: bool,
     merged: Collection[tuple[str, str]] = (),
 ) -> bool:
-    """``known``: whether the contact has a strong identifier; ``merged``: those that came with other contacts.
+    """``is_known``: whether the contact has a strong identifier; ``merged``: those that came with other contacts.
 
     Only what the strategies generate is understood.
     """
-    return _is_member(written_out(rule), events, now, known=known, merged=merged)
+    return _is_member(written_out(rule), events, now, is_known=is_known, merged=merged)
 
 
 def _is_member(
-    rule: dict[str, Any], events: Sequence[Event], now: int, *, known: bool, merged: Collection[tuple[str, str]]
+    rule: dict[str, Any], events: Sequence[Event], now: int, *, is_known: bool, merged: Collection[tuple[str, str]]
 ) -> bool:
     if "all" in rule:
-        return all(_is_member(part, events, now, known=known, merged=merged) for part in rule["all"])
+        return all(_is_member(part, events, now, is_known=is_known, merged=merged) for part in rule["all"])
     if "any" in rule:
-        return any(_is_member(part, events, now, known=known, merged=merged) for part in rule["any"])
+        return any(_is_member(part, events, now, is_known=is_known, merged=merged) for part in rule["any"])
     if "not" in rule:
-        return not _is_member(rule["not"], events, now, known=known, merged=merged)
+        return not _is_member(rule["not"], events, now, is_known=is_known, merged=merged)
     if "identified" in rule:
-        return known is rule["identified"]
+        return is_known is rule["identified"]
     if "consent" in rule:
         return last(events, "consents", rule["consent"]) is rule["value"]
     if "identifier" in rule:
         kind = rule["identifier"]
-        values = {one["value"] for e in events for one in e["identifiers"] if one["type"] == kind}
+        values = {identifier["value"] for e in events for identifier in e["identifiers"] if identifier["type"] == kind}
         return identified(rule, values | {value for other, value in merged if other == kind})
     if rule.get("op") == "anniversary":
         return celebrates(rule, last(events, "set", "since"), last(events, "set", "zone"), now)
@@ -72,12 +72,12 @@ def _is_member(
 
 def last(events: Sequence[Event], part: str, name: str) -> Any:
     """The last one's word."""
-    said = [
+    values = [
         (min(e["timestamp_ms"], e["received_ms"]), e["event_id"], orjson.loads(e["profile"])[part][name])
         for e in events
         if e["profile"] and name in orjson.loads(e["profile"]).get(part, {})
     ]
-    return max(said, key=lambda one: one[:2])[2] if said else None
+    return max(values, key=lambda stamped: stamped[:2])[2] if values else None
 
 
 def compare(rule: dict[str, Any], value: Any, now: int) -> bool:
@@ -103,11 +103,11 @@ def identified(rule: dict[str, Any], values: set[str]) -> bool:
     if op == "exists":
         return bool(values)
     tests = {
-        "eq": lambda one: one == value,
-        "in": lambda one: one in value,
-        "contains": lambda one: value in one,
-        "starts_with": lambda one: one.startswith(value),
-        "ends_with": lambda one: one.endswith(value),
+        "eq": lambda text: text == value,
+        "in": lambda text: text in value,
+        "contains": lambda text: value in text,
+        "starts_with": lambda text: text.startswith(value),
+        "ends_with": lambda text: text.endswith(value),
     }
     return any(map(tests[op], values))
 
@@ -180,13 +180,13 @@ def count(rule: dict[str, Any], events: Sequence[Event], now: int) -> bool:
     if "between" in rule:
         first, end = (parse_iso(moment) or 0 for moment in rule["between"])
     end = min(end, now + 1)
-    found = [e for e in matching(rule, events) if first <= e["timestamp_ms"] < end]
+    matched = [e for e in matching(rule, events) if first <= e["timestamp_ms"] < end]
     kind = next((kind for kind in ("sum", "max", "min") if kind in rule), "")
     if kind:
-        values = [orjson.loads(e["properties"])[rule[kind]["property"]] for e in found]
+        values = [orjson.loads(e["properties"])[rule[kind]["property"]] for e in matched]
         if kind != "sum" and not values:
             return bool(rule[kind]["op"] == "ne")
         total = sum(values) if kind == "sum" else max(values) if kind == "max" else min(values)
         return bool(ORDER[rule[kind]["op"]](total, rule[kind]["value"]))
     threshold = rule.get("count", {"op": "gte", "value": 1})
-    return bool(ORDER[threshold["op"]](len(found), threshold["value"]))
+    return bool(ORDER[threshold["op"]](len(matched), threshold["value"]))

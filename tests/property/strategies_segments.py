@@ -121,13 +121,13 @@ def events(draw: st.DrawFn, users: tuple[tuple[str, str], ...] = (("external_id"
     name = draw(st.sampled_from(["seen", "bought", "other"]))
     at = draw(times)
     late = draw(st.sampled_from([0, 0, 1000, HOUR]))
-    said: dict[str, Any] = {"properties": {"n": draw(st.integers(0, 3))}}
+    fields: dict[str, Any] = {"properties": {"n": draw(st.integers(0, 3))}}
     if draw(st.booleans()):
         plan = draw(st.one_of(st.none(), st.integers(0, 3)))
         zone = draw(st.sampled_from([None, "Asia/Tokyo", "Nowhere", "America/Los_Angeles"]))
-        said["attributes"] = {"plan": plan, "since": draw(times) / 1000, "zone": zone}
+        fields["attributes"] = {"plan": plan, "since": draw(times) / 1000, "zone": zone}
     if draw(st.booleans()):
-        said["consents"] = {"email": draw(st.booleans())}
+        fields["consents"] = {"email": draw(st.booleans())}
     number = draw(st.integers(0, 10**9))
     received = min(at + late, NOW)
-    return event(name, user=user, by=by, at=at, received=received, event_id=f"evt_{number}", **said)
+    return event(name, user=user, by=by, at=at, received=received, event_id=f"evt_{number}", **fields)

@@ -203,7 +203,7 @@ def test_a_forwarded_event_is_what_encoding_it_would_give() -> None:
     def check(some: list[Any], picks: list[int], contact_id: str, origin: tuple[int, int, int, int]) -> None:
         events = [some[n % len(some)] for n in picks]
         data = codec.encode_events(events)
-        placed = [{k: v for k, v in one.items() if k != "places"} for one in codec.decode_placed_events(data)]
+        placed = [{k: v for k, v in event.items() if k != "places"} for event in codec.decode_placed_events(data)]
         assert placed == codec.decode_events(data)
         _forwarded(events, data, contact_id, origin)
 

@@ -80,12 +80,12 @@ def post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
     edge.control.apply(control_state.record_key("campaign", "local", "u1"), orjson.dumps(trigger))
     row = {"id": CONTACT, "email": "a@b.org", "phone": "", "identifiers": [], "devices": [], "attributes": {}}
     contact: dict[str, Any] = {"id": CONTACT, "email": None, "phone": None, "attributes": {}}
-    found = {"total": 1, "contacts": [row]}
+    results = {"total": 1, "contacts": [row]}
     reads = RecordedReads(
         {
             "/v1/contacts": [200, contact],
-            "/internal/audience": [200, found],
-            "/internal/trigger": [200, found],
+            "/internal/audience": [200, results],
+            "/internal/trigger": [200, results],
             "/internal/refused": [200, {"refused": True}],
         }
     )

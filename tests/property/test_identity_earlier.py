@@ -50,8 +50,8 @@ def named(earlier: str | None) -> list[str]:
 def world_of(events: list[Event], rng: random.Random | None = None) -> IdentityWorld:
     """Each event worked off alone, or some at once with crashes in between."""
     world = IdentityWorld()
-    for one in events:
-        world.deliver(one)
+    for arrived in events:
+        world.deliver(arrived)
         if rng is None:
             world.settle()
             continue
@@ -76,16 +76,16 @@ def test_what_was_stored_under_an_earlier_id_comes_along_before_or_after(
     devices: list[tuple[str, str]], identified: set[str], data: st.DataObject, rng: random.Random
 ) -> None:
     """Stored as either type, on either side of the call; users stay apart; the order of all of it does not matter."""
-    said = Said()
+    sender = Said()
     for n, (user, call) in enumerate(devices):
         device = f"device-{n}"
-        (said.aliased if call == "alias" else said.identified)(user, device)
+        (sender.aliased if call == "alias" else sender.identified)(user, device)
         for kind in data.draw(st.lists(st.sampled_from(["external_id", "anonymous_id"]), max_size=3)):
-            said.captured(device, kind)
-        said.captured(user)
+            sender.captured(device, kind)
+        sender.captured(user)
     for user in sorted(identified):
-        said.identified(user)
-    events = list(said.events)
+        sender.identified(user)
+    events = list(sender.events)
     rng.shuffle(events)
     world = world_of(events, rng)
     owners = {user: contact_of(world, user) for user, _ in devices}
@@ -96,15 +96,15 @@ def test_what_was_stored_under_an_earlier_id_comes_along_before_or_after(
 
 
 def test_an_alias_of_two_who_are_identified_is_refused_and_kept() -> None:
-    said = Said()
-    said.identified("u1", "a")
-    said.identified("u2", "b")
-    said.aliased("u1", "u2")
-    world = world_of(said.events)
+    sender = Said()
+    sender.identified("u1", "a")
+    sender.identified("u2", "b")
+    sender.aliased("u1", "u2")
+    world = world_of(sender.events)
     assert contact_of(world, "u1") == contact_of(world, "a") != contact_of(world, "u2") == contact_of(world, "b")
     assert {(r.type, r.value) for r in refusals(world)} >= {("external_id", "u2"), ("external_id", "u1")}
-    said.merged("u1", "u2")
-    world = world_of(said.events)
+    sender.merged("u1", "u2")
+    world = world_of(sender.events)
     assert len({contact_of(world, name) for name in ("u1", "u2", "a", "b")}) == 1
 
 
@@ -121,62 +121,62 @@ def refusals(world: IdentityWorld) -> list[Any]:
 
 def test_an_identify_does_not_take_somebody_identified_along() -> None:
     """A page that identifies a second user without a reset, or names the first one as the earlier id."""
-    said = Said()
-    said.identified("u1", "device")
-    said.identified("u2", "device")
-    said.identified("u3", "u1")
-    world = world_of(said.events)
+    sender = Said()
+    sender.identified("u1", "device")
+    sender.identified("u2", "device")
+    sender.identified("u3", "u1")
+    world = world_of(sender.events)
     assert contact_of(world, "u1") == contact_of(world, "device")
     assert len({contact_of(world, user) for user in USERS}) == 3
 
 
 def test_a_second_user_of_a_device_never_takes_the_first_ones_history() -> None:
     """Also where neither was ever identified by a call of their own."""
-    said = Said()
-    said.captured("device")
-    said.aliased("u1", "device")
-    said.aliased("u2", "device")
-    world = world_of(said.events)
+    sender = Said()
+    sender.captured("device")
+    sender.aliased("u1", "device")
+    sender.aliased("u2", "device")
+    world = world_of(sender.events)
     assert contact_of(world, "u1") == contact_of(world, "device")
     assert contact_of(world, "u2") != contact_of(world, "u1")
 
 
 def test_a_stranger_and_a_user_may_be_named_the_other_way_round() -> None:
-    said = Said()
-    said.captured("device")
-    said.identified("u1")
-    said.aliased("device", "u1")
-    world = world_of(said.events)
+    sender = Said()
+    sender.captured("device")
+    sender.identified("u1")
+    sender.aliased("device", "u1")
+    world = world_of(sender.events)
     assert contact_of(world, "u1") == contact_of(world, "device")
 
 
 def test_a_user_keeps_the_contact_id_that_the_edge_answered_with() -> None:
     """Two external ids that are new in one event: the sender's own gives the contact its id."""
     for n in range(20):
-        said = Said()
-        said.aliased(f"u{n}", f"device-{n}")
-        world = world_of(said.events)
-        assert contact_of(world, f"device-{n}") == said.events[0]["contact_id"]
+        sender = Said()
+        sender.aliased(f"u{n}", f"device-{n}")
+        world = world_of(sender.events)
+        assert contact_of(world, f"device-{n}") == sender.events[0]["contact_id"]
 
 
 @given(RANDOM)
 @settings(max_examples=60, deadline=None)
 def test_the_shown_id_is_never_the_one_that_was_given_up(rng: random.Random) -> None:
     """Whatever was seen first, in whatever order it is learnt, in one state or in several that are joined."""
-    said = Said()
-    said.captured("old")
-    said.captured("device")
-    said.aliased("user", "device")
-    said.merged("user", "old")
-    said.captured("device")
-    events = list(said.events)
+    world = Said()
+    world.captured("old")
+    world.captured("device")
+    world.aliased("user", "device")
+    world.merged("user", "old")
+    world.captured("device")
+    events = list(world.events)
     rng.shuffle(events)
     parts = [Contact(WORKSPACE, ENVIRONMENT) for _ in range(3)]
-    for one in events:
+    for arrived in events:
         contact = rng.choice(parts)
-        profile.learn_standing(contact, one)
-        for named_too in one["identifiers"]:  # their own events and the merges bring them
-            contact_state.identify(contact, named_too["type"], named_too["value"], *profile.stamp_of(one))
+        profile.learn_standing(contact, arrived)
+        for named_too in arrived["identifiers"]:  # their own events and the merges bring them
+            contact_state.identify(contact, named_too["type"], named_too["value"], *profile.stamp_of(arrived))
     whole = parts[0]
     for part in parts[1:]:
         contact_state.join(whole, part)

@@ -12,7 +12,7 @@ from tests.unit.test_erasure_decisions import Identity, erased
 NAMES = ("external_id:u1", "external_id:u2", "email:e1", "email:e2", "anonymous_id:a1", "anonymous_id:a2")
 Said = list[tuple[str, ...]]
 
-said = st.lists(
+event_lists = st.lists(
     st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True).map(
         lambda some: tuple(sorted(some, key=_rank))
     ),
@@ -28,13 +28,13 @@ def events(some: Said, at_ms: int) -> list[Event]:
     return [event(*names, event_id=f"evt_{at_ms + n}", received_ms=at_ms + n) for n, names in enumerate(some)]
 
 
-def world_of(found: list[Event]) -> Identity:
+def world_of(events: list[Event]) -> Identity:
     world = Identity()
-    for one in found:
+    for sent_event in events:
         world.event(
-            *(f"{i['type']}:{i['value']}" for i in one["identifiers"]),
-            at_ms=one["received_ms"],
-            event_id=one["event_id"],
+            *(f"{i['type']}:{i['value']}" for i in sent_event["identifiers"]),
+            at_ms=sent_event["received_ms"],
+            event_id=sent_event["event_id"],
         )
     return world
 
@@ -44,15 +44,15 @@ def contacts(world: Identity) -> dict[str, str]:
     return {name: resolve.winner(state, cid(name)) for name in NAMES}
 
 
-@given(said, said, st.sampled_from(NAMES), st.sampled_from([(a, b) for a in (0, 1) for b in (0, 1)]))
+@given(event_lists, event_lists, st.sampled_from(NAMES), st.sampled_from([(a, b) for a in (0, 1) for b in (0, 1)]))
 def test_an_erased_contact_begins_anew(before: Said, after: Said, who: str, flags: tuple[int, int]) -> None:
     is_told_first, is_replayed = flags
     first, later = events(before, NOW_MS), events(after, NOW_MS + 1000)
     world = world_of(first)
-    known = contacts(world)
-    gone = {name for name in NAMES if known[name] == known[who]}
-    one = erased(*sorted(gone), at_ms=NOW_MS + 500)
-    world.erase(one)
+    existing = contacts(world)
+    gone = {name for name in NAMES if existing[name] == existing[who]}
+    sample = erased(*sorted(gone), at_ms=NOW_MS + 500)
+    world.erase(sample)
     if is_told_first:
         world.idle()
         world.idle()
@@ -72,7 +72,7 @@ def test_an_erased_contact_begins_anew(before: Said, after: Said, who: str, flag
 
 
 def together(world: Identity) -> set[frozenset[str]]:
-    found: dict[str, set[str]] = {}
+    groups: dict[str, set[str]] = {}
     for name, winner in contacts(world).items():
-        found.setdefault(winner, set()).add(name)
-    return {frozenset(names) for names in found.values()}
+        groups.setdefault(winner, set()).add(name)
+    return {frozenset(names) for names in groups.values()}

@@ -36,10 +36,10 @@ def run(batches: list[list[Link]], tables: MemoryTables, first: int = 0) -> dict
 
 def groups(pairs: list[tuple[str, str]], merged: dict[str, str]) -> set[frozenset[str]]:
     """The contacts that the map makes of the identifiers in these pairs."""
-    found: dict[str, set[str]] = defaultdict(set)
+    groups: dict[str, set[str]] = defaultdict(set)
     for node in {n for pair in pairs for n in pair}:
-        found[merged.get(cid(node), cid(node))].add(node)
-    return {frozenset(group) for group in found.values()}
+        groups[merged.get(cid(node), cid(node))].add(node)
+    return {frozenset(group) for group in groups.values()}
 
 
 def components(pairs: list[tuple[str, str]]) -> set[frozenset[str]]:
@@ -84,15 +84,15 @@ HALF_A_UNION = [("email:3", "email:1"), ("email:1", "phone:2"), ("email:2", "ema
 def test_a_crash_between_two_rows_changes_nothing(pairs: list[tuple[str, str]], rng: random.Random) -> None:
     """Any part of a step's rows may be durable when the step is repeated: the map is the same after it."""
     tables, merged = MemoryTables(), {}
-    for offset, one in enumerate(as_links(pairs)):
+    for offset, made_link in enumerate(as_links(pairs)):
         torn = PartitionState(0, tables)
-        for merge in resolver.resolve([(offset, [one])], torn)[0]:
+        for merge in resolver.resolve([(offset, [made_link])], torn)[0]:
             merged[merge["loser"]] = merge["winner"]
         rows = list(torn.writes.get(topics.RESOLVER_GRAPH, {}).items())
         rng.shuffle(rows)
         tables.apply(0, {topics.RESOLVER_GRAPH: dict(rows[: rng.randrange(len(rows) + 1)])})
         whole = PartitionState(0, tables)
-        for merge in resolver.resolve([(offset, [one])], whole)[0]:
+        for merge in resolver.resolve([(offset, [made_link])], whole)[0]:
             merged[merge["loser"]] = merge["winner"]
         tables.apply(0, whole.writes)
     assert groups(pairs, merged) == components(pairs)
@@ -106,8 +106,8 @@ def test_every_loser_points_straight_at_its_contact(pairs: list[tuple[str, str]]
     for group in components(pairs):
         winners = {merged.get(cid(node), cid(node)) for node in group}
         assert len(winners) == 1
-        known = {cid(n) for n in group if not n.startswith("anonymous_id:")}
-        assert not known or winners <= known
+        existing = {cid(n) for n in group if not n.startswith("anonymous_id:")}
+        assert not existing or winners <= existing
 
 
 USERS = [f"external_id:{n}" for n in range(1, 4)] + [f"anonymous_id:{n}" for n in range(1, 4)]
@@ -140,5 +140,5 @@ def test_workspaces_and_environments_never_meet(
     together = run([[rest[n].pop(0)] for n in order], MemoryTables())
     alone: dict[str, str] = {}
     for log in logs:
-        alone |= run([[one] for one in log], MemoryTables())
+        alone |= run([[link] for link in log], MemoryTables())
     assert together == alone

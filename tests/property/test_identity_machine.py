@@ -39,10 +39,10 @@ class Machine(RuleBasedStateMachine):
     @rule(nth=st.integers(0, 100), count=st.integers(1, 3))
     def take_back(self, nth: int, count: int) -> None:
         """Evidence that the log of links has; several in one request."""
-        known = [k for k in self.world.links() if k["a"] != k["b"] and not k.get("retract")]
-        chosen = [known[(nth + n) % len(known)] for n in range(min(count, len(known)))]
+        tied = [k for k in self.world.links() if k["a"] != k["b"] and not k.get("retract")]
+        chosen = [tied[(nth + n) % len(tied)] for n in range(min(count, len(tied)))]
         if chosen:
-            self.world.retract([retraction(one) for one in chosen])
+            self.world.retract([retraction(link) for link in chosen])
 
     @rule(
         topic=st.sampled_from(INPUTS),

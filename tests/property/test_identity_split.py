@@ -20,8 +20,8 @@ Pairs = list[tuple[str, str]]
 
 def facts(nodes: list[str], most: int = 14) -> st.SearchStrategy[list[tuple[str, str, int]]]:
     """Two identifiers and the number of the event that names them; an event may name several pairs."""
-    one = st.tuples(st.sampled_from(nodes), st.sampled_from(nodes), st.integers(0, most))
-    return st.lists(one.filter(lambda fact: fact[0] != fact[1]), max_size=most)
+    pair = st.tuples(st.sampled_from(nodes), st.sampled_from(nodes), st.integers(0, most))
+    return st.lists(pair.filter(lambda fact: fact[0] != fact[1]), max_size=most)
 
 
 def taught(a: str, b: str, n: int, *, explicit: bool = False) -> Link:
@@ -49,8 +49,8 @@ class World:
     def take(self, merges: list[Merge]) -> None:
         self.last = merges
         for merge in merges:
-            known = self.merged.get(merge["loser"], (0, ""))
-            if merge["version"] >= known[0]:
+            existing = self.merged.get(merge["loser"], (0, ""))
+            if merge["version"] >= existing[0]:
                 self.merged[merge["loser"]] = (merge["version"], merge["winner"])
 
     def feed(self, links: list[Link], torn: random.Random | None = None) -> None:
@@ -71,29 +71,29 @@ class World:
 
 def cut(rng: random.Random, links: list[Link]) -> list[list[Link]]:
     """The same links as records of one to four."""
-    found = []
+    groups = []
     while links:
         size = rng.randint(1, 4)
-        found.append(links[:size])
+        groups.append(links[:size])
         links = links[size:]
-    return found
+    return groups
 
 
 @given(facts(NODES), st.sets(st.integers(0, 14), max_size=5), st.randoms(use_true_random=False))
 @settings(max_examples=200, deadline=None)
 @example([("email:1", "phone:1", 1), ("phone:1", "email:2", 2)], {2}, random.Random(0))
 def test_split_of_what_was_merged_is_never_merged(
-    said: list[tuple[str, str, int]], gone: set[int], rng: random.Random
+    pairs: list[tuple[str, str, int]], gone: set[int], rng: random.Random
 ) -> None:
     """Wherever the retractions stand among the links, repeated or not, torn by a crash or not."""
-    links = [taught(*fact) for fact in said] + [back(a, b, n) for a, b, n in said if n in gone]
+    links = [taught(*fact) for fact in pairs] + [back(a, b, n) for a, b, n in pairs if n in gone]
     links += links[: len(links) // 2]
     rng.shuffle(links)
     world = World()
     for some in cut(rng, links):
         world.feed(some, rng if rng.random() < 0.5 else None)
-    left = [(a, b) for a, b, n in said if n not in gone]
-    named = sorted({node for a, b, _ in said for node in (a, b)})
+    left = [(a, b) for a, b, n in pairs if n not in gone]
+    named = sorted({node for a, b, _ in pairs for node in (a, b)})
     assert world.groups(named) == components([*left, *((n, n) for n in named)])
 
 
@@ -106,7 +106,7 @@ def test_split_of_what_was_merged_is_never_merged(
 )
 @settings(max_examples=800, deadline=None)
 def test_with_refusals_it_is_the_log_without_what_was_taken_back(
-    said: list[tuple[str, str, int]],
+    pairs: list[tuple[str, str, int]],
     later: list[tuple[str, str, int]],
     gone: set[int],
     aliases: set[int],
@@ -114,35 +114,35 @@ def test_with_refusals_it_is_the_log_without_what_was_taken_back(
 ) -> None:
     """What a guard refused is let through where its reason has gone, and the other way round; aliases count too."""
     later = [(a, b, n + 20) for a, b, n in later]
-    first = [taught(*fact, explicit=fact[2] in aliases) for fact in said]
+    first = [taught(*fact, explicit=fact[2] in aliases) for fact in pairs]
     second = [taught(*fact) for fact in later]
-    retractions = [back(a, b, n) for a, b, n in said if n in gone]
+    retractions = [back(a, b, n) for a, b, n in pairs if n in gone]
     world, never = World(), World()
     for some in [*cut(rng, first), *([retractions] if retractions else []), *cut(rng, second)]:
         world.feed(some, rng if rng.random() < 0.3 else None)
-    kept = [one for one in first if int(one["event_id"][4:]) not in gone] + second
+    kept = [link for link in first if int(link["event_id"][4:]) not in gone] + second
     for some in cut(rng, kept):
         never.feed(some)
-    named = sorted({node for a, b, _ in [*said, *later] for node in (a, b)})
+    named = sorted({node for a, b, _ in [*pairs, *later] for node in (a, b)})
     assert world.groups(named) == never.groups(named)
 
 
 @given(facts(NODES, 10), st.data())
 @settings(max_examples=150, deadline=None)
 def test_a_pair_that_was_taken_apart_stays_apart_until_it_is_lifted(
-    said: list[tuple[str, str, int]], data: st.DataObject
+    pairs: list[tuple[str, str, int]], data: st.DataObject
 ) -> None:
     """However many events had tied it, whether or not they come again, and whatever events with the pair follow."""
-    if not said:
+    if not pairs:
         return
-    a, b, _ = data.draw(st.sampled_from(said))
+    a, b, _ = data.draw(st.sampled_from(pairs))
     pair = {a, b}
     world = World()
-    links = [taught(*fact) for fact in said] + [taught(a, b, n) for n in range(20, 40)]
-    for one in [*links, back(a, b, None), *links]:
-        world.feed([one])
-    left = [(x, y) for x, y, _ in said if {x, y} != pair]
-    named = sorted({node for x, y, _ in said for node in (x, y)})
+    links = [taught(*fact) for fact in pairs] + [taught(a, b, n) for n in range(20, 40)]
+    for made_link in [*links, back(a, b, None), *links]:
+        world.feed([made_link])
+    left = [(x, y) for x, y, _ in pairs if {x, y} != pair]
+    named = sorted({node for x, y, _ in pairs for node in (x, y)})
     alone = [(n, n) for n in named]
     assert world.groups(named) == components([*left, *alone])
     world.feed([taught(a, b, 5000)])
@@ -158,15 +158,15 @@ def test_a_pair_that_was_taken_apart_stays_apart_until_it_is_lifted(
 @given(facts(NODES, 8), st.data(), st.randoms(use_true_random=False))
 @settings(max_examples=200, deadline=None)
 def test_splits_lifts_and_later_evidence_may_come_in_any_order(
-    said: list[tuple[str, str, int]], data: st.DataObject, rng: random.Random
+    pairs: list[tuple[str, str, int]], data: st.DataObject, rng: random.Random
 ) -> None:
-    if not said:
+    if not pairs:
         return
-    a, b, _ = data.draw(st.sampled_from(said))
+    a, b, _ = data.draw(st.sampled_from(pairs))
     times = data.draw(st.permutations([100 * n for n in range(1, 9)]))
     markers = [(data.draw(st.booleans()), at) for at in times[: data.draw(st.integers(0, 4))]]
     later = times[4 : 4 + data.draw(st.integers(0, 4))]
-    links = [taught(*fact) for fact in said]
+    links = [taught(*fact) for fact in pairs]
     links += [taught(a, b, n) for n in later]
     links += [back(a, b, None, at) if is_split else lift(a, b, at) for is_split, at in markers]
     rng.shuffle(links)
@@ -180,8 +180,8 @@ def test_splits_lifts_and_later_evidence_may_come_in_any_order(
             before and max(before, key=lambda m: m[1])[0]
         )
 
-    evidence = [(x, y) for x, y, n in said if {x, y} != {a, b} or counts(n)] + [(a, b) for n in later if counts(n)]
-    named = sorted({node for x, y, _ in said for node in (x, y)})
+    evidence = [(x, y) for x, y, n in pairs if {x, y} != {a, b} or counts(n)] + [(a, b) for n in later if counts(n)]
+    named = sorted({node for x, y, _ in pairs for node in (x, y)})
     assert world.groups(named) == components([*evidence, *((n, n) for n in named)])
 
 
@@ -205,7 +205,7 @@ def test_a_link_that_a_split_keeps_apart_is_kept_as_refused_on_both_sides() -> N
     state = PartitionState(0, world.tables)
     merges, refused = resolver.resolve([(world.offset, [taught("email:1", "phone:1", 5000)])], state)
     assert merges == []
-    assert {(one["contact_id"], one["reason"]) for one in refused} == {
+    assert {(refusal["contact_id"], refusal["reason"]) for refusal in refused} == {
         (cid("email:1"), "split"),
         (cid("phone:1"), "split"),
     }
@@ -240,8 +240,8 @@ def test_the_record_of_the_winner_names_every_part() -> None:
     assert len(own) == 1
     parts = {r["winner"]: {i["value"] + i["type"] for i in r["members"]} for r in own[0]["rebuilds"]}
     assert parts == {cid("email:1"): {"1email", "1anonymous_id"}, cid("phone:1"): {"1phone", "2anonymous_id"}}
-    told = {(m["loser"], m["winner"]) for m in world.last if m is not own[0]}
-    assert told == {(cid("phone:1"), cid("phone:1")), (cid("anonymous_id:2"), cid("phone:1"))}
+    moved = {(m["loser"], m["winner"]) for m in world.last if m is not own[0]}
+    assert moved == {(cid("phone:1"), cid("phone:1")), (cid("anonymous_id:2"), cid("phone:1"))}
     assert not any(m["rebuilds"] for m in world.last if m is not own[0])
 
 

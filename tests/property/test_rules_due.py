@@ -40,10 +40,10 @@ def known(tree: Any, happened: list[Event], now: int) -> ContactFacts:
         )
         for e in happened
     ]
-    said = {name: last(happened, "set", name) for name in ("plan", "since", "zone")}
+    attributes = {name: last(happened, "set", name) for name in ("plan", "since", "zone")}
     consent = last(happened, "consents", "email")
     return ContactFacts(
-        attributes={name: [value, 0, ""] for name, value in said.items() if value is not None},
+        attributes={name: [value, 0, ""] for name, value in attributes.items() if value is not None},
         consents={} if consent is None else {"email": [consent, 0, ""]},
         counts=counts_of(tree, seen, now),
         identifiers={"external_id": {"ann"}} if happened else {},
@@ -69,22 +69,22 @@ def test_no_moment_between_two_due_times_is_missed(
     for moment in sorted({*moments, *edges, *times}):
         if START <= moment <= END:
             held = next(held for at, held, _ in reversed(verdicts) if at <= moment)
-            assert held == is_member(written, happened, moment, known=True), moment
+            assert held == is_member(written, happened, moment, is_known=True), moment
 
 
 @given(rules, sent, st.integers(START, END))
 def test_an_explanation_agrees_with_the_verdict(written: dict[str, Any], happened: list[Event], now: int) -> None:
     tree = whole(written)
     contact = known(tree, happened, now)
-    told = explain_rule(tree, contact, now)
-    assert told.member == is_member(written, happened, now, known=True)
-    assert [leaf.path for leaf in told.leaves] == [at for at, _ in rule_tree.leaves(tree)]
-    for (_, leaf), said in zip(rule_tree.leaves(tree), told.leaves, strict=True):
-        assert said.met == compile_rule(leaf)(contact, now)[0]
-        assert set(said.events) <= {"", *(e["event_id"] for e in happened)}
-    if told.changes_ms is None:
-        assert compile_rule(tree)(contact, LATEST_MS)[0] == told.member
+    explained = explain_rule(tree, contact, now)
+    assert explained.member == is_member(written, happened, now, is_known=True)
+    assert [leaf.path for leaf in explained.leaves] == [at for at, _ in rule_tree.leaves(tree)]
+    for (_, leaf), leaf_explained in zip(rule_tree.leaves(tree), explained.leaves, strict=True):
+        assert leaf_explained.met == compile_rule(leaf)(contact, now)[0]
+        assert set(leaf_explained.events) <= {"", *(e["event_id"] for e in happened)}
+    if explained.changes_ms is None:
+        assert compile_rule(tree)(contact, LATEST_MS)[0] == explained.member
     else:
-        assert told.changes_ms > now
-        assert is_member(written, happened, told.changes_ms, known=True) != told.member
-        assert is_member(written, happened, told.changes_ms - 1, known=True) == told.member
+        assert explained.changes_ms > now
+        assert is_member(written, happened, explained.changes_ms, is_known=True) != explained.member
+        assert is_member(written, happened, explained.changes_ms - 1, is_known=True) == explained.member

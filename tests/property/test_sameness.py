@@ -99,10 +99,10 @@ _SAID = ("timestamp_ms", "received_ms", "properties", "campaign_id")
 
 def _said(sent: list[Any]) -> set[tuple[str, ...]]:
     """What clients would call different events: by id, type and who sent it."""
-    found: set[tuple[str, ...]] = set()
+    keys: set[tuple[str, ...]] = set()
     for _, _, some, _ in sent:
-        for one in some:
-            if "event_id" in one:
-                sender = f"user {one['user_id']}" if "user_id" in one else "browser"
-                found.add((one["event_id"], one["type"], sender))
-    return found
+        for row in some:
+            if "event_id" in row:
+                sender = f"user {row['user_id']}" if "user_id" in row else "browser"
+                keys.add((row["event_id"], row["type"], sender))
+    return keys

@@ -39,9 +39,11 @@ async def test_the_earlier_ids_history_is_the_users(tmp_path: Path, earlier: str
             world.deliver(event)
             world.settle()
             profile.learn_standing(contact, event)
-            for one in event["identifiers"]:
-                contact_state.identify(contact, one["type"], one["value"], *profile.stamp_of(event))
-        named = {f"{one['type']}:{one['value']}" for event in events for one in event["identifiers"]}
+            for identifier in event["identifiers"]:
+                contact_state.identify(contact, identifier["type"], identifier["value"], *profile.stamp_of(event))
+        named = {
+            f"{identifier['type']}:{identifier['value']}" for event in events for identifier in event["identifiers"]
+        }
         assert len({world.winner(name) for name in named}) == 1
         assert orjson.loads(profile.snapshot(contact))["external_id"] == "u-1"
 

@@ -32,9 +32,9 @@ class Crashes(RuleBasedStateMachine):
         self.version = 1
         self.merged = 0
 
-    @initialize(found=st.lists(rules, min_size=1, max_size=3))
-    def begin(self, found: list[Any]) -> None:
-        self.defined = {f"fixed{n}": rule for n, rule in enumerate(found)}
+    @initialize(rules_drawn=st.lists(rules, min_size=1, max_size=3))
+    def begin(self, rules_drawn: list[Any]) -> None:
+        self.defined = {f"fixed{n}": rule for n, rule in enumerate(rules_drawn)}
         self.world = SegmentsWorld(**self.defined)
 
     @rule(some=st.lists(events(USERS), min_size=1, max_size=4), batch=st.integers(1, 4))
@@ -72,13 +72,13 @@ class Crashes(RuleBasedStateMachine):
         if fire:
             self.world.fire(lose=lose)
 
-    @rule(slot=st.integers(0, 1), found=attribute_rules)
-    def define(self, slot: int, found: Any) -> None:
+    @rule(slot=st.integers(0, 1), written=attribute_rules)
+    def define(self, slot: int, written: Any) -> None:
         """Create, or edit."""
         self.version += 1
         name = self.slots.setdefault(slot, f"changing{self.version}")
-        self.defined[name] = found
-        self.world.define(name, found, self.version)
+        self.defined[name] = written
+        self.world.define(name, written, self.version)
 
     @precondition(lambda self: self.slots)
     @rule(data=st.data())
@@ -127,15 +127,15 @@ class Crashes(RuleBasedStateMachine):
                 if into.get(sender, sender) == user
             ]
             exists = any(row for key, row in world.rows() if key == contact_of(*user) and isinstance(row, Contact))
-            known = user[0] == "external_id" and (
+            is_known = user[0] == "external_id" and (
                 any(e["identifiers"][0]["type"] == "external_id" for e in mine) or USERS[0] in into
             )
             merged = [loser for loser, winner in into.items() if winner == user]
             if exists:
                 members |= {
                     (contact_of(*user), name)
-                    for name, found in self.defined.items()
-                    if is_member(found, mine, world.now, known=known, merged=merged)
+                    for name, written in self.defined.items()
+                    if is_member(written, mine, world.now, is_known=is_known, merged=merged)
                 }
         assert world.members() == members
 

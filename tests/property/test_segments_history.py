@@ -48,24 +48,24 @@ def test_a_rule_of_today_says_what_it_would_have_said_always(
     early, middle = min(early, middle), max(early, middle)
     world.send(*sent[:early])
     world.define("s", first)
-    for one in sent[early:middle]:
+    for event_sent in sent[early:middle]:
         _something(world, data)
-        world.send(one)
+        world.send(event_sent)
     world.define("s", second, version=2)
     waiting = dict(lists)
-    for one in sent[middle:]:
+    for event_sent in sent[middle:]:
         _something(world, data)
         if data.draw(st.booleans()) and waiting:
             name, values = waiting.popitem()
             world.enlist(name, *values, version=2)
-        world.send(one)
+        world.send(event_sent)
     for name, values in waiting.items():
         world.enlist(name, *values, version=2)
     world.follow()
     world.fire()
     for kind, user in (ANN, BOB):
         mine = [e for e in sent if e["contact_id"] == contact_of(kind, user)]
-        expected = bool(mine) and is_member(written_out(second, lists), mine, world.now, known=True)
+        expected = bool(mine) and is_member(written_out(second, lists), mine, world.now, is_known=True)
         assert ("s" in world.segments_of(user)) == expected
     assert world.standing("s") == "live"
     assert world.sink.members == world.members()
@@ -173,32 +173,32 @@ def split(version: int, *parts: list[tuple[str, str]], at: int = NOW) -> list[Me
     ]
     first = merge(parts[0][0], parts[0][0], version=version, at=at)
     first["rebuilds"] = made
-    return [first, *(merge(one, part[0], version=version, at=at) for part in parts[1:] for one in part)]
+    return [first, *(merge(absorbed, part[0], version=version, at=at) for part in parts[1:] for absorbed in part)]
 
 
 @given(
-    st.lists(rules, min_size=1, max_size=3).map(lambda found: {f"s{n}": r for n, r in enumerate(found)}),
+    st.lists(rules, min_size=1, max_size=3).map(lambda drawn: {f"s{n}": r for n, r in enumerate(drawn)}),
     st.lists(events((ANN, ANON)), min_size=1, max_size=10, unique_by=lambda e: e["event_id"]),
     st.data(),
 )
 @settings(max_examples=100, deadline=None)
 def test_a_split_contact_is_as_if_it_had_never_been_merged(
-    found: dict[str, Any], sent: list[Event], data: st.DataObject
+    by_name: dict[str, Any], sent: list[Event], data: st.DataObject
 ) -> None:
-    world, plain = Past(**found), Past(**found)
+    world, plain = Past(**by_name), Past(**by_name)
     plain.send(*sent)
     merged, parted = sorted(data.draw(st.tuples(*[st.integers(0, len(sent))] * 2)))
     world.send(*sent[:merged])
     world.merge(merge(ANON, ANN, version=1))
-    for one in sent[merged:parted]:
-        world.send(_as_resolved(one, data))
+    for event_sent in sent[merged:parted]:
+        world.send(_as_resolved(event_sent, data))
     for record in split(2, [ANN], [ANON]):
         world.publish_merge(record)
-    for one in sent[parted:]:
+    for event_sent in sent[parted:]:
         if data.draw(st.booleans()):
             world.settle()
         _something(world, data)
-        world.publish(_as_resolved(one, data))
+        world.publish(_as_resolved(event_sent, data))
     world.settle()
     world.follow()
     world.now = plain.now = max(world.now, plain.now)
@@ -218,11 +218,11 @@ def test_a_split_contact_is_as_if_it_had_never_been_merged(
     assert world.sink.members == world.members()
 
 
-def _as_resolved(one: Event, data: st.DataObject) -> Event:
+def _as_resolved(event: Event, data: st.DataObject) -> Event:
     """Identity may not have heard of the merge, or of the split, yet."""
-    if one["contact_id"] == contact_of(*ANON) and data.draw(st.booleans()):
-        return {**one, "contact_id": contact_of(*ANN)}
-    return one
+    if event["contact_id"] == contact_of(*ANON) and data.draw(st.booleans()):
+        return {**event, "contact_id": contact_of(*ANN)}
+    return event
 
 
 def test_a_split_flaps_nothing_and_tells_the_difference() -> None:

@@ -47,12 +47,12 @@ def test_the_kept_few_answer_like_all_of_them(
 
 @given(happenings, limits, limits, spans, spans)
 def test_a_condition_serves_several_thresholds_and_windows(
-    events: Happenings, one: Threshold, other: Threshold, within: int | None, longer: int | None
+    events: Happenings, threshold: Threshold, other: Threshold, within: int | None, longer: int | None
 ) -> None:
     spans = (within, longer)
     ms = None if None in spans else max(span for span in spans if span is not None)
-    series = built(events, Retention(most=max(one.keeps, other.keeps), ms=ms), SPAN)
-    for limit, span in ((one, within), (other, longer)):
+    series = built(events, Retention(most=max(threshold.keeps, other.keeps), ms=ms), SPAN)
+    for limit, span in ((threshold, within), (other, longer)):
         assert windows.judge(series, limit, span, SPAN)[0] == limit.holds(naive(events, span, SPAN))
 
 

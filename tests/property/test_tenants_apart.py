@@ -43,11 +43,11 @@ def theirs(n: int, names: list[str], tenant: dict[str, str], *, explicit: bool) 
 
 def foreign(n: int, names: list[str], tenant: dict[str, str], *, explicit: bool) -> Event:
     """An event of another tenant that names our contacts by id: what the edge refuses."""
-    one = theirs(n, names, tenant, explicit=explicit)
-    one["identifiers"] = [*one["identifiers"], Identifier(type="id", value=cid(names[-1]))]
+    link = theirs(n, names, tenant, explicit=explicit)
+    link["identifiers"] = [*link["identifiers"], Identifier(type="id", value=cid(names[-1]))]
     if n % 2:
-        one["contact_id"] = cid(names[0])
-    return one
+        link["contact_id"] = cid(names[0])
+    return link
 
 
 def outcome(mix: list[Any], *, alone: bool, rng: random.Random) -> tuple[Any, Any]:
@@ -63,12 +63,12 @@ def outcome(mix: list[Any], *, alone: bool, rng: random.Random) -> tuple[Any, An
             world.settle()
     world.settle()
     resolved = {
-        (one["event_id"], one["contact_id"])
+        (event["event_id"], event["contact_id"])
         for (topic, _), log in world.logs.items()
         if topic == topics.RESOLVED.name
         for value in log
-        for one in codec.decode_events(value)
-        if (one["workspace"], one["environment"]) == (WORKSPACE, ENVIRONMENT)
+        for event in codec.decode_events(value)
+        if (event["workspace"], event["environment"]) == (WORKSPACE, ENVIRONMENT)
     }
     return {name: world.winner(name) for name in NAMES}, resolved
 
@@ -90,12 +90,12 @@ def test_segments_keep_the_same_state_and_tell_the_same_of_ours(mix: list[Any]) 
         world = Segments(**rules, pro={"attribute": "plan", "op": "exists"})
         for n, (whose, names, tenant, _) in enumerate(mix):
             kind, _, value = names[0].partition(":")
-            said: dict[str, Any] = {"attributes": {"plan": n}} if len(names) > 1 else {}
-            one = seen("bought", user=value, by=kind, event_id=f"ours_{n}", at=NOW_MS + n, **said)
+            fields: dict[str, Any] = {"attributes": {"plan": n}} if len(names) > 1 else {}
+            sample = seen("bought", user=value, by=kind, event_id=f"ours_{n}", at=NOW_MS + n, **fields)
             if whose == "ours":
-                world.send(one)
+                world.send(sample)
             elif not alone:
-                world.send({**one, **tenant})
+                world.send({**sample, **tenant})
         rows = {key: row for some in world.store.rows.values() for key, row in some.items() if key.startswith(b"cnt_")}
         worlds.append((rows, [c for c in world.sink.changes if c["workspace"] == WORKSPACE], world.sink.members))
     assert worlds[0] == worlds[1]

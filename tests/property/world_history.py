@@ -39,7 +39,7 @@ class Past(SegmentsWorld):
         """Everything that was wished for goes to the desk."""
         while self.queue.requests:
             request = self.queue.requests.popleft()
-            found = [
+            events = [
                 codec.decode_events(codec.encode_events([e]))[0]
                 for partition, e in self.stored
                 if (
@@ -48,7 +48,7 @@ class Past(SegmentsWorld):
                     else identity.own_contact_id(e) in request.members
                 )
             ]
-            chunks = [found[start : start + size] for start in range(0, len(found), size)] or [[]]
+            chunks = [events[start : start + size] for start in range(0, len(events), size)] or [[]]
             for n, some in enumerate(chunks):
                 self.queue.give(BackfillChunk(request=request, events=some, is_last=n == len(chunks) - 1))
 

@@ -48,11 +48,11 @@ class Log(MemoryLog):
         await super().publish(partition, record, traces)
         for event in codec.decode_events(record):
             if event["reply_to"]:
-                told = [
+                lines = [
                     Receipt(event_id=event_key(event), task_id=event["task_id"], stage=stage, entered=[], left=[])
                     for stage in (STORED, APPLIED)
                 ]
-                value = codec.encode_receipts(told)
+                value = codec.encode_receipts(lines)
                 self.receipts.apply(SimpleNamespace(key=event["reply_to"].encode(), value=value))
 
 
@@ -87,8 +87,8 @@ class Edges:
         elif path == "/v1/batch":
             answers = [await client.post(path, json={"batch": [_segment(e) for e in events]}, headers=SECRET)]
         else:
-            said = [_segment(event) if path == "/v1/track" else event for event in events]
-            answers = [await client.post(path, json=event, headers=SECRET) for event in said]
+            calls = [_segment(event) if path == "/v1/track" else event for event in events]
+            answers = [await client.post(path, json=event, headers=SECRET) for event in calls]
         for answer in answers:
             assert answer.status_code in (200, 202), answer.text
 
@@ -150,15 +150,15 @@ class Counts:
                     part = Part(Deduplicator(2))  # it starts anew, and remembers nothing
                 item = Item(partition, offset, 0, event)
 
-                async def places(asked: Iterable[EventPosition]) -> dict[EventPosition, str]:
-                    return {place: stored[place] for place in asked if place in stored}
+                async def places(places_of: Iterable[EventPosition]) -> dict[EventPosition, str]:
+                    return {place: stored[place] for place in places_of if place in stored}
 
                 work = await RESOLVED.sort([item], {partition: part}, cast("Any", places))
                 for group in work.inserts:
                     again |= {origin_of(i.datum) for i in group.get(DUPLICATES, ())}
-                    for one in group.get(EVENTS, ()):
-                        stored[origin_of(one.datum)] = one.datum["event_id"]
-                        _keep(kept, one.datum)
+                    for entry in group.get(EVENTS, ()):
+                        stored[origin_of(entry.datum)] = entry.datum["event_id"]
+                        _keep(kept, entry.datum)
         return kept, len(again)
 
     # --- segments
@@ -176,18 +176,18 @@ class Counts:
         ]
         while steps:
             step = self._rng.choice(steps)
-            one = next(step, None)
-            if one is None:
+            step_taken = next(step, None)
+            if step_taken is None:
                 steps.remove(step)
-            elif "loser" in one:
-                world.publish_merge(one)
+            elif "loser" in step_taken:
+                world.publish_merge(step_taken)
             else:
-                world.publish(one)
+                world.publish(step_taken)
             if self._rng.random() < 0.2 and (waiting := world.waiting()):
                 world.process(*self._rng.choice(waiting), 2, lose=self._rng.random() < 0.5)
         world.settle()
-        names = {one.id: name for name, some in world.stage_plan().by_event.items() for one in some}
-        found: dict[str, dict[str, list[int]]] = {}
+        names = {condition.id: name for name, some in world.stage_plan().by_event.items() for condition in some}
+        counts: dict[str, dict[str, list[int]]] = {}
         for contact, row in world.rows():
             if isinstance(row, Contact):
                 series = {}
@@ -195,18 +195,18 @@ class Counts:
                     for time_ms, key, value in zip(*columns, strict=True):
                         series[f"{names[condition]} {key}"] = [time_ms, value]
                 if series:
-                    found[contact] = series
-        return found
+                    counts[contact] = series
+        return counts
 
     def counted(self) -> dict[str, dict[str, list[int]]]:
         """The same of the truth."""
-        found: dict[str, dict[str, list[int]]] = {}
+        counts: dict[str, dict[str, list[int]]] = {}
         for event in self.truth.values():
             if event["type"] in COUNTED and event["identifiers"]:
                 total = orjson.loads(event["properties"])["total"]
                 key = f"{event['type']} {counted_key(event['event_id'], sender_of(event))}"
-                found.setdefault(self.owner(event), {})[key] = [event["timestamp_ms"], units_of(total) or 0]
-        return found
+                counts.setdefault(self.owner(event), {})[key] = [event["timestamp_ms"], units_of(total) or 0]
+        return counts
 
     # --- webhooks
 
@@ -214,14 +214,14 @@ class Counts:
         """Properties by the id of a delivery; only what identity told twice, after a crash, gives an id twice."""
         control = ControlState()
         control.apply(*encode("webhook", webhook("http://127.0.0.1/", created_ms=NOW_MS)))
-        told: dict[str, bytes] = {}
+        bodies: dict[str, bytes] = {}
         origins: dict[str, EventPosition] = {}
         for events in self.resolved:
             for event in events:
-                for one in plan(of_event(event), subscribed(control), known_ms=NOW_MS, now_ms=NOW_MS, seq=lambda: 1):
-                    assert origins.setdefault(one["id"], origin_of(event)) == origin_of(event)
-                    told.setdefault(one["id"], bytes(orjson.dumps(orjson.loads(one["body"])["data"]["properties"])))
-        return told
+                for row in plan(of_event(event), subscribed(control), known_ms=NOW_MS, now_ms=NOW_MS, seq=lambda: 1):
+                    assert origins.setdefault(row["id"], origin_of(event)) == origin_of(event)
+                    bodies.setdefault(row["id"], bytes(orjson.dumps(orjson.loads(row["body"])["data"]["properties"])))
+        return bodies
 
 
 def _keep(kept: dict[tuple[str, ...], Event], event: Event) -> None:

@@ -50,10 +50,10 @@ def event(
     event_id: str = "",
     kind: str = "track",
     reply_to: str = "",
-    **said: Any,
+    **fields: Any,
 ) -> Event:
     """``properties``, ``attributes`` (the profile's ``set``), ``once``, ``consents`` and ``device`` as plain values."""
-    profile = {key: said[name] for key, name in _SAID if name in said}
+    profile = {key: fields[name] for key, name in _SAID if name in fields}
     return Event(
         event_id=event_id or f"evt_{name}_{user}_{at}",
         workspace=WORKSPACE,
@@ -64,7 +64,7 @@ def event(
         identifiers=[Identifier(type=by, value=user)] if user else [],
         timestamp_ms=at,
         received_ms=at if received is None else received,
-        properties=orjson.dumps(said.get("properties", {})),
+        properties=orjson.dumps(fields.get("properties", {})),
         context=b"",
         profile=orjson.dumps(profile) if profile else b"",
         campaign_id="",
@@ -190,8 +190,8 @@ class SegmentsWorld:
 
     def merge(self, *merges: Merge) -> list[Change]:
         before = len(self.sink.changes)
-        for one in merges:
-            self.publish_merge(one)
+        for merge in merges:
+            self.publish_merge(merge)
         self.settle()
         return self.sink.changes[before:]
 
@@ -258,9 +258,9 @@ class SegmentsWorld:
         return plans.of(*HOME)
 
     def contact(self, user: str = "ann", by: str = "external_id") -> Contact:
-        found = dict(self.rows())[contact_of(by, user)]
-        assert isinstance(found, Contact)
-        return found
+        row = dict(self.rows())[contact_of(by, user)]
+        assert isinstance(row, Contact)
+        return row
 
     def members(self) -> set[tuple[str, str]]:
         """As the state has it."""
@@ -271,17 +271,17 @@ class SegmentsWorld:
 
     def learnt(self) -> dict[str, Any]:
         """All contacts, without what follows from it, and without when a change was last seen: order decides that."""
-        found = {}
+        shown = {}
         for key, row in self.rows():
             if isinstance(row, Contact):
                 contact_state.prune(row, self.stage_plan().keeps, list(row.counts), self.now)
-                found[key] = orjson.loads(orjson.dumps(row.learnt(), option=orjson.OPT_SORT_KEYS))
-                del found[key]["t"][1]
-        return found
+                shown[key] = orjson.loads(orjson.dumps(row.learnt(), option=orjson.OPT_SORT_KEYS))
+                del shown[key]["t"][1]
+        return shown
 
     def snapshot(self, user: str = "ann", by: str = "external_id") -> dict[str, Any]:
-        found: dict[str, Any] = orjson.loads(self.sink.profiles[contact_of(by, user)][1]["profile"])
-        return found
+        shown: dict[str, Any] = orjson.loads(self.sink.profiles[contact_of(by, user)][1]["profile"])
+        return shown
 
 
 def partition_of(contact_id: str) -> int:
