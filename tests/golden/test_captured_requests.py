@@ -52,13 +52,17 @@ async def test_a_captured_request_comes_to_its_events(capture: dict[str, Any], t
         {
             "type": event["type"],
             "id": event["event_id"],
-            "who": sorted(f"{one['type']}:{one['value']}" for one in event["identifiers"] if one["type"] != "email"),
+            "who": sorted(
+                f"{identifier['type']}:{identifier['value']}"
+                for identifier in event["identifiers"]
+                if identifier["type"] != "email"
+            ),
             "at": event["timestamp_ms"],
         }
         for event in log.events
     ]
     assert stored == capture["events"]
     for event, value in zip(log.events, sent(capture["body"]), strict=True):
-        wanted = {name: one for name, one in value["properties"].items() if name not in KEYS}
-        assert orjson.loads(event["properties"]) == wanted
+        expected = {name: value_of for name, value_of in value["properties"].items() if name not in KEYS}
+        assert orjson.loads(event["properties"]) == expected
         assert b"pk_dev_local" not in orjson.dumps({**event, "key_id": ""}, default=str)

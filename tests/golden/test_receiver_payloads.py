@@ -41,10 +41,10 @@ def signed(provider: str, golden: dict[str, Any], url: str) -> signed_callbacks.
 def check_events(expected: list[dict[str, Any]], log: MemoryLog) -> None:
     events = [shown(e) for e in log.events]
     assert len(events) == len(expected), events
-    for one in expected:
-        found = [e for e in events if differs({"...": True, **one}, e) is None]
-        assert found, [differs({"...": True, **one}, e) for e in events]
-        events.remove(found[0])
+    for event_expected in expected:
+        matching = [e for e in events if differs({"...": True, **event_expected}, e) is None]
+        assert matching, [differs({"...": True, **event_expected}, e) for e in events]
+        events.remove(matching[0])
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.stem}")

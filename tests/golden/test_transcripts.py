@@ -86,9 +86,9 @@ async def test_a_recorded_request_gets_its_recorded_answer(path: Path, tmp_path:
             assert len(events) == len(step.get("events", [])), events
             for expected in step.get("events", []):
                 # partitions have no common order: each expected event is some event
-                found = [e for e in events if differs({**expected, "...": True}, e) is None]
-                assert found, (expected, events)
-                events.remove(found[0])
+                matching = [e for e in events if differs({**expected, "...": True}, e) is None]
+                assert matching, (expected, events)
+                events.remove(matching[0])
 
 
 def test_every_dialect_has_transcripts() -> None:

@@ -40,27 +40,29 @@ def statements(tmp_path: Path, on_cluster: str = "") -> list[str]:
 
 def test_the_statements_are_those_that_were_reviewed(tmp_path: Path) -> None:
     """Each once for the first of many tables; what is said of the others is counted below."""
-    found = "".join(f"{one};\n" for one in statements(tmp_path) if not re.search(r" hw\.(?!accepted)", one))
+    text = "".join(
+        f"{statement};\n" for statement in statements(tmp_path) if not re.search(r" hw\.(?!accepted)", statement)
+    )
     golden = HERE / "statements.sql"
     if os.environ.get("UPDATE_GOLDEN"):
-        golden.write_text(found)
-    assert found == golden.read_text()
+        golden.write_text(text)
+    assert text == golden.read_text()
 
 
 def test_every_role_has_a_policy_on_every_table_that_it_may_read(tmp_path: Path) -> None:
-    found = statements(tmp_path)
+    made = statements(tmp_path)
     for role in ("hw.acme", "hw.acme-2.production", "hw.acme-2.staging"):
-        policies = Counter(one.split(" ON hw.")[1].split()[0] for one in found if f"POLICY OR REPLACE `{role}`" in one)
+        policies = Counter(sql.split(" ON hw.")[1].split()[0] for sql in made if f"POLICY OR REPLACE `{role}`" in sql)
         grants = Counter(
-            one.split(" ON hw.")[1].split()[0] for one in found if one.endswith(f" TO `{role}`") and "GRANT" in one
+            sql.split(" ON hw.")[1].split()[0] for sql in made if sql.endswith(f" TO `{role}`") and "GRANT" in sql
         )
         assert policies == Counter(TABLES)
         assert grants == Counter((*TABLES, *VIEWS, *TIMES_ALONE))
-    assert sum("TO `headwater`" in one for one in found) == len(TABLES), "our own user reads everything"
+    assert sum("TO `headwater`" in sql for sql in made) == len(TABLES), "our own user reads everything"
 
 
 def test_a_cluster_is_named_in_each_statement(tmp_path: Path) -> None:
-    assert all(" ON CLUSTER 'c\\'1'" in one for one in statements(tmp_path, "c'1"))
+    assert all(" ON CLUSTER 'c\\'1'" in statement for statement in statements(tmp_path, "c'1"))
 
 
 def test_no_password_is_printed(tmp_path: Path) -> None:
