@@ -103,7 +103,9 @@ def main() -> None:
         return
     if shutil.which(os.environ.get("CC", "cc")) is None:
         raise SystemExit("no C compiler: install gcc or clang, or set CC; without it Python runs the sources")
-    print(f"compiling {len(modules.MODULES)} modules and the codecs of {', '.join(codec.HOT)}: a minute", flush=True)
+    print(
+        f"compiling {len(modules.MODULES)} modules and the codecs of {', '.join(codec.HOT)}: some minutes", flush=True
+    )
     build(folder)
     for other in folder.parent.iterdir():
         if other != folder:

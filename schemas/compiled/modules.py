@@ -15,9 +15,13 @@ from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES: tuple[str, ...] = (
+    "processors.identity.graph",
+    "processors.identity.guard",
     "processors.identity.resolve",
+    "processors.identity.resolver",
     "processors.identity.seen_events",
     "processors.identity.stage",
+    "processors.identity.union",
     "processors.membership.changes",
     "processors.membership.conditions",
     "processors.membership.contact_state",
@@ -34,10 +38,17 @@ MODULES: tuple[str, ...] = (
     "schemas.records.sameness",
     "schemas.records.tenancy",
     "schemas.records.varint",
+    "schemas.rules.aggregates",
+    "schemas.rules.compare",
+    "schemas.rules.evaluate",
+    "schemas.rules.facts",
+    "schemas.rules.steps",
+    "schemas.rules.windows",
     "sinks.clickhouse.block",
     "sinks.clickhouse.dedupe",
     "sinks.clickhouse.rows",
     "sinks.clickhouse.streams",
+    "sinks.webhooks.messages",
 )
 """Each takes more than a few percent of a process's CPU under load, and none waits for anything."""
 SUFFIX = EXTENSION_SUFFIXES[0]
