@@ -60,13 +60,13 @@ async def watched(
     )
     await context.add_init_script(VIOLATIONS)
     page = await context.new_page()
-    found = Watched(page, stack.url)
-    page.on("console", found.on_console)
-    page.on("pageerror", lambda error: found.faults.append(f"exception: {error}"))
-    page.on("request", found.on_request)
+    opened = Watched(page, stack.url)
+    page.on("console", opened.on_console)
+    page.on("pageerror", lambda error: opened.faults.append(f"exception: {error}"))
+    page.on("request", opened.on_request)
     try:
-        yield found
-        assert found.faults == [], "\n".join(found.faults)
+        yield opened
+        assert opened.faults == [], "\n".join(opened.faults)
     finally:
         await context.close()
 

@@ -79,8 +79,8 @@ async def test_a_split_is_previewed_and_then_done(seen: Watched, stack: LocalSta
         await seen.page.get_by_role("button", name="Split into 2").click()
         await expect(seen.page.locator(".graph circle")).not_to_have_count(3, timeout=SOON)
         own, other = [
-            (await client.get(f"/v1/contacts/{one}")).json()["id"]
-            for one in ("external_id:two-people", "anonymous_id:anon-two-people")
+            (await client.get(f"/v1/contacts/{name}")).json()["id"]
+            for name in ("external_id:two-people", "anonymous_id:anon-two-people")
         ]
         assert own != other
 

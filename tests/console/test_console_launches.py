@@ -49,7 +49,7 @@ async def test_a_launch_is_previewed_and_done_once(seen: Watched, stack: LocalSt
         async def launched() -> Any:
             return (await client.get(f"/v1/campaigns/{campaign}/launches")).json()["data"]
 
-        await eventually(launched, "it is done", meets=lambda found: [one["status"] for one in found] == ["done"])
+        await eventually(launched, "it is done", meets=lambda result: [row["status"] for row in result] == ["done"])
         await page.reload()
         await expect(form.locator(".fact")).to_contain_text("1 of 1 contacts")
 

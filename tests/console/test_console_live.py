@@ -132,8 +132,8 @@ async def test_a_key_without_the_instance_sees_no_strangers(browser: Browser, st
 async def test_a_filter_in_the_address_runs_on_the_server(seen: Watched, stack: LocalStack) -> None:
     await listen(seen, "?contact=email:Filter@Example.com")
     await expect(seen.page.get_by_label("Contact")).to_have_value("email:Filter@Example.com")
-    wanted = {"type": "wanted_one", "external_id": "f-1", "email": "filter@example.com"}
-    await send(stack, {"type": "unwanted_one", "external_id": "f-2"}, wanted)
+    event = {"type": "wanted_one", "external_id": "f-1", "email": "filter@example.com"}
+    await send(stack, {"type": "unwanted_one", "external_id": "f-2"}, event)
     await expect(row_of(seen, "wanted_one")).to_have_count(1, timeout=SOON)
     assert await row_of(seen, "unwanted_one").count() == 0
     await seen.page.get_by_label("Status").select_option("refused")
@@ -215,9 +215,9 @@ async def test_a_row_opens_and_is_sent_again(seen: Watched, stack: LocalStack) -
     await detail.get_by_role("tab", name="Row").click()
     sql = await detail.locator("#about-panel-Row code").inner_text()
     database = await stack.database()
-    found = await database.query(sql)
+    rows = await database.query(sql)
     await database.close()
-    assert len(found.result_rows) == 1
+    assert len(rows.result_rows) == 1
     await detail.get_by_role("button", name="Send again").click()
     await expect(page.locator("#sent")).to_contain_text("sent as evt_", timeout=SOON)
     await expect(row_of(seen, "opened")).to_have_count(2, timeout=SOON)

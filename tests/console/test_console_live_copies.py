@@ -17,7 +17,7 @@ async def test_a_copy_of_an_event_is_told_and_found_by_key_and_status(seen: Watc
     event = {"type": "copied_one", "external_id": "c-1", "event_id": secrets.token_hex(8)}
     async with stack.client() as client:
         keys = (await client.get("/v1/keys")).json()["data"]
-        key = next(one["id"] for one in keys if one["kind"] == "secret")
+        key = next(key["id"] for key in keys if key["kind"] == "secret")
         await listen(seen, "?type=copied_one")
         for total in (1, 1, 2):
             # the edge passes on copies of requests that wait for the outcome

@@ -87,7 +87,7 @@ async def test_a_webhook_is_made_watched_and_disabled(seen: Watched, stack: Loca
             await client.post("/v1/events", json={"type": "console_hooked", "external_id": "h-1"})
             await client.post("/v1/webhooks", json={"url": endpoint.url("/second"), "types": ["never.sent"]})
             listed = (await client.get("/v1/webhooks")).json()["data"]
-            webhook = next(one["id"] for one in listed if one["url"].endswith("/console"))
+            webhook = next(row["id"] for row in listed if row["url"].endswith("/console"))
         attempts = page.locator("details.fact")
         for _ in range(40):
             await seen.go(f"/console/webhooks/{webhook}")
@@ -110,10 +110,10 @@ async def test_a_webhook_is_made_watched_and_disabled(seen: Watched, stack: Loca
             await page.get_by_label(re.compile(f"Choose .*{path}")).check()
         await page.get_by_text("Try failed messages again").click()
         await page.get_by_role("button", name="Try them now").click()
-        told = page.get_by_role("status").filter(has_text="Tried again")
-        await expect(told.locator(".fact").filter(has_text="/console")).to_contain_text("0 messages")
-        await expect(told.locator(".fact").filter(has_text="/second")).to_contain_text("0 messages")
-        await expect(told.locator(".fact")).to_have_count(2)
+        shown = page.get_by_role("status").filter(has_text="Tried again")
+        await expect(shown.locator(".fact").filter(has_text="/console")).to_contain_text("0 messages")
+        await expect(shown.locator(".fact").filter(has_text="/second")).to_contain_text("0 messages")
+        await expect(shown.locator(".fact")).to_have_count(2)
         await check_page(seen)
         await seen.go(f"/console/webhooks/{webhook}")
         await page.get_by_role("button", name="Disable").click()
@@ -186,7 +186,7 @@ async def test_the_pipeline_says_what_health_says(seen: Watched, stack: LocalSta
         async def totals() -> Any:
             return (await client.get("/v1/ledger")).json()["totals"]
 
-        await eventually(totals, "it is counted", meets=lambda found: found["accepted"] and not found["residual"])
+        await eventually(totals, "it is counted", meets=lambda result: result["accepted"] and not result["residual"])
     await seen.go("/console/pipeline")
     await expect(seen.page.get_by_text("balanced", exact=True)).to_be_visible()
     await expect(seen.page.get_by_role("columnheader", name="residual")).to_be_visible()

@@ -45,9 +45,9 @@ async def test_a_page_with_all_that_it_loads_is_small(stack: LocalStack, path: s
         page = await client.get(path, headers=cookie)
         loaded = re.findall(r'(?:src|href)="(/console/static/[^"]+)"', page.text)
         assert len(loaded) >= 5
-        files = [await client.get(one, headers={"Accept-Encoding": "identity"}) for one in loaded]
-    assert all(one.headers["cache-control"].endswith("immutable") for one in files)
-    assert sum(len(gzip.compress(one.content, 9)) for one in (page, *files)) <= MOST_PAGE
+        files = [await client.get(path, headers={"Accept-Encoding": "identity"}) for path in loaded]
+    assert all(file.headers["cache-control"].endswith("immutable") for file in files)
+    assert sum(len(gzip.compress(file.content, 9)) for file in (page, *files)) <= MOST_PAGE
 
 
 async def test_the_keyboard_goes_everywhere(browser: Browser, stack: LocalStack) -> None:

@@ -87,10 +87,10 @@ async def test_a_change_in_the_form_keeps_every_other_part_of_the_rule(seen: Wat
     await expect(page.get_by_label("and then")).to_have_count(2, timeout=SOON)
     await page.get_by_label("and then").last.fill("signed_up")
     await expect(page.locator("#rule")).to_have_value(re.compile("signed_up"), timeout=SOON)
-    found = json.loads(await page.locator("#rule").input_value())
-    wanted = json.loads(f'{{"any": [{birthday}, {steps}]}}')
-    wanted["any"][1]["sequence"].append({"event": "signed_up"})
-    assert found == wanted
+    body = json.loads(await page.locator("#rule").input_value())
+    expected = json.loads(f'{{"any": [{birthday}, {steps}]}}')
+    expected["any"][1]["sequence"].append({"event": "signed_up"})
+    assert body == expected
     await check_page(seen)
 
 
