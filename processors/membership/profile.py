@@ -44,7 +44,7 @@ class ProfileUpdate(NamedTuple):
     """Consents to record as changes: those that the event gave or withdrew, and differences of a ``consent_state``."""
 
 
-def said_by(event: Event) -> ProfileFields:
+def fields_of(event: Event) -> ProfileFields:
     """The event's ``profile``; empty unless it is an object."""
     if not event["profile"]:
         return {}

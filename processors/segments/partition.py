@@ -30,7 +30,7 @@ class Partition:
     def __init__(self, plans: Plans, timers: Timers, scanned: frozenset[bytes] | None, *, is_new: bool) -> None:
         self.plans = plans
         self.timers = timers
-        self.asked: set[Tenant] = set()
+        self.requested: set[Tenant] = set()
         """Homes whose history is on its way."""
         self.announced: dict[tuple[str, str], tuple[int, str, str]] = {}
         """(workspace, segment) -> the last announced version, content of the segment's lists, and state."""

@@ -40,7 +40,7 @@ def _state(opened: Partition, plan: Plan, segment_id: str) -> str:
     return "live" if opened.scanned is not None else ""
 
 
-def told(opened: Partition, partition: int, segment: Segment, state: str, plan: Plan) -> OutputRecord:
+def announce(opened: Partition, partition: int, segment: Segment, state: str, plan: Plan) -> OutputRecord:
     """Returns the record of the state, and marks it as announced."""
     opened.announced[segment.workspace, segment.id] = _announced(segment, state, plan)
     lists = plan.lists.get(segment.id, "")
@@ -72,7 +72,7 @@ def counted(
         if segment.id in plan.pending:
             lists = plan.lists.get(segment.id, "")
             opened.counted[segment.workspace, segment.id] = (segment.version, lists, done, total)
-            yield told(opened, partition, segment, "backfilling", plan)
+            yield announce(opened, partition, segment, "backfilling", plan)
 
 
 def forgotten(opened: Partition, partition: int, definitions: ControlState) -> Iterator[OutputRecord]:

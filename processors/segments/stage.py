@@ -184,7 +184,7 @@ class SegmentsStage:
         )
         sends = list(counts)
         if chunk.is_last:
-            opened.asked.discard(request.home)
+            opened.requested.discard(request.home)
             covered = opened.plans.coverage
             if covered is not None:
                 covered.add(request.home, request.keeps)
@@ -197,7 +197,9 @@ class SegmentsStage:
             return []
         opened.announced_signature = _signature(opened)
         sends = [
-            progress.told(opened, partition, segment, state, opened.plans.of(segment.workspace, segment.environment))
+            progress.announce(
+                opened, partition, segment, state, opened.plans.of(segment.workspace, segment.environment)
+            )
             for segment, state in progress.changed(opened, self._control)
         ]
         return sends + list(progress.forgotten(opened, partition, self._control))
@@ -226,9 +228,9 @@ class SegmentsStage:
             return
         for plan in opened.plans.homes():
             missing = covered.missing(plan)
-            if not missing or plan.home in opened.asked:
+            if not missing or plan.home in opened.requested:
                 continue
-            opened.asked.add(plan.home)
+            opened.requested.add(plan.home)
             names = set(missing)
             bounds = [condition.keep.ms for condition in missing.values()]
             self._queue.ask(

@@ -81,7 +81,7 @@ class UnitOfWork:
             self._apply(None, event, [], [])
             return
         held = self._hold(contact_id, event["workspace"], event["environment"])
-        fields = profile.said_by(event)
+        fields = profile.fields_of(event)
         if sent_ms <= self._window.until_ms:
             counted = event["type"] if event["kind"] == TRACK else ""
             some = held.plan.affected_segments(counted, fields.get("set", ()), profile.all_consents(fields))
@@ -103,7 +103,7 @@ class UnitOfWork:
             if isinstance(held.row, Redirect) or held.is_foreign(event):
                 self._elsewhere(held, event)
             elif rebuilt:
-                held.apply_event(held.row, event, profile.said_by(event))
+                held.apply_event(held.row, event, profile.fields_of(event))
             else:
                 held.recount(held.row, event)
         if isinstance(chunk.request, ContactRebuild) and chunk.is_last:

@@ -30,7 +30,7 @@ from schemas.rules.nodes import (
     Rule,
     Within,
 )
-from schemas.rules.windows import NEVER, Series, known
+from schemas.rules.windows import NEVER, Series, newest_range
 from schemas.times import END_MS, FIRST_MS, iso
 
 MOST_TOLD = 100
@@ -120,7 +120,7 @@ def _operand(test: Comparison, now_ms: int) -> Any:
 
 def _happened(at: str, leaf: Happened, contact: Facts, now_ms: int, *, met: bool) -> Leaf:
     series = contact.counts.get(counted(leaf).id)
-    start, end, truncated = known(series, now_ms)
+    start, end, truncated = newest_range(series, now_ms)
     if isinstance(leaf.window, Within) and series is not None:
         first = bisect_left(series[0], now_ms - leaf.window.ms, start, end)
         start, truncated = first, truncated and first == start
@@ -161,7 +161,7 @@ def _absent(at: str, leaf: Absent, contact: Facts, now_ms: int, *, met: bool) ->
 
 
 def _is_cut(some: list[Series | None], now_ms: int) -> bool:
-    return any(known(series, now_ms)[2] for series in some)
+    return any(newest_range(series, now_ms)[2] for series in some)
 
 
 def _latest(ids: list[str]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from schemas.rules.nodes import Absent, Step
-from schemas.rules.windows import MOST_EVENTS, NEVER, Series, known
+from schemas.rules.windows import MOST_EVENTS, NEVER, Series, newest_range
 
 Entry = tuple[int, str]
 """Time and event id."""
@@ -70,7 +70,7 @@ def _first_end(some: Sequence[Series | None], steps: Sequence[Step], now_ms: int
     for series, step in zip(some, steps, strict=True):
         times = series[0]  # type: ignore[index]  # none of them is missing here
         if len(times) > MOST_EVENTS:
-            times = times[known(series, now_ms)[0] :]
+            times = times[newest_range(series, now_ms)[0] :]
         lasts = times[step.count - 1 :] if step.count > 1 else times
         if reached:
             reached = _following(reached, times, lasts, step.within_ms)
@@ -119,7 +119,7 @@ def witness(some: Sequence[Series | None], steps: Sequence[Step], now_ms: int) -
 def unanswered(missing: Series | None, after: Series | None, leaf: Absent, now_ms: int) -> list[Entry]:
     """Events of ``after``, future ones too, without a known answer; their deadline may be yet to come."""
     answers = _entries(missing, now_ms)
-    is_cut = known(missing, now_ms)[2]
+    is_cut = newest_range(missing, now_ms)[2]
     entries, at = [], 0
     for entry in _repeated(_entries(after, now_ms), leaf.after):
         if is_cut and entry < answers[0]:
@@ -145,7 +145,7 @@ def absence(missing: Series | None, after: Series | None, leaf: Absent, now_ms: 
 def _entries(series: Series | None, now_ms: int) -> list[Entry]:
     if series is None:
         return []
-    start = known(series, now_ms)[0]
+    start = newest_range(series, now_ms)[0]
     return list(zip(series[0][start:], series[1][start:], strict=True))
 
 
@@ -154,6 +154,6 @@ def _forgets(some: Sequence[Series | None], now_ms: int) -> int:
     due = NEVER
     for series in some:
         if series is not None and len(series[0]) >= MOST_EVENTS:
-            end = known(series, now_ms)[1]
+            end = newest_range(series, now_ms)[1]
             due = min(due, series[0][end] if end < len(series[0]) else NEVER)
     return due

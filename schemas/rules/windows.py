@@ -79,7 +79,7 @@ def union(left: Series, right: Series) -> Series:
     return [[entry[n] for entry in ordered] for n in range(len(left))]
 
 
-def known(series: Series | None, now_ms: int) -> tuple[int, int, bool]:
+def newest_range(series: Series | None, now_ms: int) -> tuple[int, int, bool]:
     """The range of the newest ``MOST_EVENTS`` past events, and whether older ones may be missing."""
     if series is None:
         return 0, 0, False

@@ -124,7 +124,7 @@ async def get_event_trace(api: ReadServices, request: ReadRequest) -> EventTrace
 
 
 async def find_contact_ids(api: ReadServices, request: ReadRequest) -> ContactIds:
-    return await erasures.known(api.reader, request.tenant, request.part("id"))
+    return await erasures.ids_of(api.reader, request.tenant, request.part("id"))
 
 
 async def get_erasure(api: ReadServices, request: ReadRequest) -> ErasureShape:

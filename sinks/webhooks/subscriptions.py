@@ -31,7 +31,7 @@ def wants(types: Iterable[str], kind: str) -> bool:
     return any(t in ("*", kind) or (t.endswith(".*") and kind.startswith(t[:-1])) for t in types)
 
 
-def is_told(control: ControlState, message: Message) -> bool:
+def is_sent(control: ControlState, message: Message) -> bool:
     """Whether webhooks receive the message: not for members that a new rule adds, unless ``include_existing``."""
     if message.type != ENTERED or message.data.get("reason") != BY_RULE:
         return True
@@ -41,7 +41,7 @@ def is_told(control: ControlState, message: Message) -> bool:
 
 def named(control: ControlState, messages: Iterable[Message], state: NotificationState) -> list[Message]:
     """Returns the messages to deliver, with their contact's identifiers and the names of its segment and campaign."""
-    kept = [message for message in messages if is_told(control, message)]
+    kept = [message for message in messages if is_sent(control, message)]
     for message in kept:
         home = (message.workspace, message.environment)
         if message.type in (ENTERED, LEFT):

@@ -104,7 +104,7 @@ async def cut_off(stack: LocalStack, disk: SmallDisk) -> str:
     finally:
         os.kill(supervisor, signal.SIGCONT)
     async with stack.client() as http:
-        await eventually(lambda: is_told(http, "events/broken-on-start"), "readiness naming what broke", 120)
+        await eventually(lambda: is_named(http, "events/broken-on-start"), "readiness naming what broke", 120)
     return str(gone.headers["Location"])
 
 
@@ -113,7 +113,7 @@ async def under_way(stack: LocalStack, command: str) -> None:
     await eventually(lambda: rows(stack, sql, of=command), f"{command} of events under way", 120)
 
 
-async def is_told(http: httpx.AsyncClient, words: str) -> bool:
+async def is_named(http: httpx.AsyncClient, words: str) -> bool:
     return words in (await http.get("/health/ready")).text
 
 
@@ -135,7 +135,7 @@ async def remains_removed(stack: LocalStack) -> None:
         left = await rows(stack, sql.format(""))
         assert ("contact_overrides", "broken-on-start") in {(table, part.partition("_")[0]) for table, part in left}
         for table, part in left:
-            await eventually(partial(is_told, http, f"{table}: part {part}"), f"readiness naming {part}", 30)
+            await eventually(partial(is_named, http, f"{table}: part {part}"), f"readiness naming {part}", 30)
         for table, part in left:
             await client.command(f"ALTER TABLE {table} DROP DETACHED PART '{part}' SETTINGS allow_drop_detached = 1")
         await eventually(partial(is_well, http), "readiness", 120)

@@ -41,7 +41,7 @@ def program(root: Path, settings: Settings, *module: str) -> "subprocess.Complet
     )
 
 
-async def told(root: Path, settings: Settings, *module: str) -> str:
+async def output_of(root: Path, settings: Settings, *module: str) -> str:
     done = await asyncio.to_thread(program, root, settings, *module)
     assert done.returncode == 0, f"{module} of {root}: {done.stdout}{done.stderr}\n{LocalStack(settings).log_tails()}"
     return done.stdout
@@ -60,26 +60,28 @@ async def test_under_load_there_and_back(tmp_path: Path, say: Callable[[str], No
     stack, ledger = LocalStack(settings), SentLedger()
     events = make_events(SEED, EVENTS, people=800, now_ms=time.time_ns() // 1_000_000)
     try:
-        await told(earlier, settings, "deploy.local", "up")
+        await output_of(earlier, settings, "deploy.local", "up")
         segments = await create_segments(stack, RULES)
         sending = asyncio.create_task(deliver(settings.port, events, ledger, per_second=PER_SECOND))
         await acknowledged(ledger, 400)
-        planned = await told(ROOT, settings, "deploy.provision", "--plan")
+        planned = await output_of(ROOT, settings, "deploy.provision", "--plan")
         assert "tables 0015_ledger.sql:" in planned
         assert "tables 0014" not in planned
-        await told(ROOT, settings, "deploy.provision")  # the tables of this release, under the earlier one's processes
-        assert await told(ROOT, settings, "deploy.provision", "--plan") == "nothing to do\n"
+        await output_of(
+            ROOT, settings, "deploy.provision"
+        )  # the tables of this release, under the earlier one's processes
+        assert await output_of(ROOT, settings, "deploy.provision", "--plan") == "nothing to do\n"
         await acknowledged(ledger, len(ledger.events) + 300)
-        await told(earlier, settings, "deploy.local", "down")
-        await told(ROOT, settings, "deploy.local", "up")
+        await output_of(earlier, settings, "deploy.local", "down")
+        await output_of(ROOT, settings, "deploy.local", "up")
         await acknowledged(ledger, len(ledger.events) + 600)
-        await told(ROOT, settings, "deploy.local", "down")
-        await told(earlier, settings, "deploy.local", "up")
+        await output_of(ROOT, settings, "deploy.local", "down")
+        await output_of(earlier, settings, "deploy.local", "up")
         at_return = len(ledger.events)
         await acknowledged(ledger, at_return + 600)
         assert not sending.done(), "it was under load all the time"
-        await told(earlier, settings, "deploy.local", "down")
-        await told(ROOT, settings, "deploy.local", "up")
+        await output_of(earlier, settings, "deploy.local", "down")
+        await output_of(ROOT, settings, "deploy.local", "up")
         await sending
         assert len(ledger.events) == EVENTS
         problems = await settled(stack, ledger, segments, within_s=150)

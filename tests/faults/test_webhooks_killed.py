@@ -51,7 +51,7 @@ async def send(up: Upstream, seconds: float) -> set[tuple[str, str]]:
     return expected
 
 
-def told(got: Got) -> tuple[str, str]:
+def what_of(got: Got) -> tuple[str, str]:
     body = got.json
     return body["data"]["contact_id"], body["id"] if body["type"] == "happened" else body["type"]
 
@@ -67,7 +67,7 @@ async def test_every_delivery_arrives_whenever_the_sender_is_killed(
     taken: Counter[tuple[str, str]] = Counter()
 
     async def decide(got: Got) -> Answer:
-        what = told(got)
+        what = what_of(got)
         times[what] += 1
         if times[what] == 1 and rng.random() < REFUSED:
             return 503, b""

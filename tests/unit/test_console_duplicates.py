@@ -37,8 +37,8 @@ def test_a_copy_of_an_event_has_a_row_of_its_own_and_is_done_when_it_is_known_as
     assert [row.is_done for row in rows] == [False, True, True]
     assert picky.take() == (rows[1:], 0)
     assert len(board.pending) == 1
-    assert board.wanted().are_in(b"evt_1")
-    assert not board.wanted().are_in(b"evt_2")
+    assert board.incomplete().are_in(b"evt_1")
+    assert not board.incomplete().are_in(b"evt_2")
 
 
 def test_of_a_copy_whose_first_is_long_gone_a_viewer_of_duplicates_has_one_row() -> None:

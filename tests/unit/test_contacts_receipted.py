@@ -25,12 +25,12 @@ class ToldReads(RecordedReads):
 
     def __init__(self, **answers: Any) -> None:
         super().__init__({})
-        self.told = answers
+        self.answers = answers
         self.questions: list[str] = []
 
     async def post(self, request: Any, path: str, value: Any, environment: str, within_s: float = 0.0) -> Any:
         self.questions.append(path.rpartition("/")[2])
-        return self.told[self.questions[-1]]
+        return self.answers[self.questions[-1]]
 
 
 class Stages:

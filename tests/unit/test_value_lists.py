@@ -273,7 +273,7 @@ def test_the_history_read_for_a_list_is_not_counted_for_its_next_content() -> No
 
     def told() -> tuple[str, int, int]:
         plan = opened.plans.of(*HOME)
-        record = progress.told(opened, 0, state.segments[HOME]["seg_1"], "backfilling", plan)
+        record = progress.announce(opened, 0, state.segments[HOME]["seg_1"], "backfilling", plan)
         state.apply(record.key, record.value)
         report = state.progress[WORKSPACE, "seg_1"][0]
         return report.lists, report.done, report.total

@@ -148,7 +148,7 @@ class LiveBoard:
     def watched(self) -> set[tuple[str, str]]:
         return {(viewer.workspace, viewer.environment) for viewer in self.viewers}
 
-    def wanted(self) -> EventIds:
+    def incomplete(self) -> EventIds:
         """Returns the ids of rows that are not complete yet."""
         return EventIds([*(key[2] for key in self.pending), *(row.event_id for row in self._repeats.values())])
 

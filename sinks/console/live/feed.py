@@ -60,7 +60,7 @@ class LiveFeed:
         self._ending: set[asyncio.Task[None]] = set()
         self._news = asyncio.Condition()
         self._seq = 0
-        self._wanted = self.board.wanted()
+        self._incomplete = self.board.incomplete()
         self._passed_over: list[Any] = []
         self._spent_s = self._last_spent_s = self._second = 0.0
         self._read = self._skipped = 0
@@ -188,10 +188,10 @@ class LiveFeed:
             is_resolved = self._names[name] is topics.RESOLVED
             if not records and not (is_resolved and self._passed_over):
                 continue
-            self._wanted = self.board.wanted()
+            self._incomplete = self.board.incomplete()
             if is_resolved:
                 # a result may precede its event: try the skipped results once more
-                records = [*(record for record in self._passed_over if self._wanted.are_in(record.value)), *records]
+                records = [*(record for record in self._passed_over if self._incomplete.are_in(record.value)), *records]
                 self._passed_over = []
             for record in records:
                 try:
@@ -245,7 +245,7 @@ class LiveFeed:
         now, past, wants_repeats = clock.now_ms(), self._is_past(record), self.board.wants_repeats
         # the other half is left for new events: other viewers must not lose theirs by this
         has_time = self._spent_s < (BUDGET_S / 2 if wants_repeats else QUIET_S) or (wants_repeats and past)
-        if not has_time and not self._wanted.are_in(record.value):
+        if not has_time and not self._incomplete.are_in(record.value):
             self._skipped += wants_repeats
             self._passed_over.append(record)
             return
@@ -253,7 +253,7 @@ class LiveFeed:
             self.board.resolved(event, record.partition, record.offset, now, past=past, written_ms=record.timestamp)
 
     def _changes(self, record: Any) -> None:
-        if not self._wanted.are_in(record.value):
+        if not self._incomplete.are_in(record.value):
             return
         now = clock.now_ms()
         for change in codec.decode_changes(record.value):

@@ -16,7 +16,7 @@ class ContactIds(TypedDict):
     ids: list[str]
 
 
-async def known(reader: ClickHouseReader, tenant: Tenant, text: str) -> ContactIds:
+async def ids_of(reader: ClickHouseReader, tenant: Tenant, text: str) -> ContactIds:
     """Returns the own contact ids of a contact; raises ``ApiError`` (404)."""
     row = await contacts.required(reader, tenant, text)
     ids = {row["contact_id"], *await contacts.losers_of(reader, tenant, row["contact_id"])}
