@@ -75,4 +75,4 @@ bench-compare: $(DEV) ## measure the CPU of an event and a contact in each proce
 
 clean: ## stop the stack and remove its data and the environment
 	@test ! -e $(LOCAL) || $(BIN)/python -m deploy.local down
-	rm -rf $${HEADWATER_HOME:-.headwater} $(VENV)
+	rm -rf $${HEADWATER_HOME:-.headwater} $(VENV) .compiled

@@ -58,9 +58,9 @@ async def measure(*, quick: bool) -> dict[str, Any]:
             figures["stack ready after s"] = round(time.perf_counter() - began, 1)
             say("idle")
             figures["idle"] = await pipeline.idle(stack, 10 if quick else 30)
-            for name, known in (("known contacts", True), ("new contacts", False)):
+            for name, contacts_exist in (("known contacts", True), ("new contacts", False)):
                 say(f"latency at 1,000 events/s, {name}")
-                figures[f"latency, {name}"] = await pipeline.latency(stack, 1000, rated, known=known)
+                figures[f"latency, {name}"] = await pipeline.latency(stack, 1000, rated, contacts_exist=contacts_exist)
             say("merges")
             figures["merge, until reads show one contact"] = await pipeline.merges(stack, 20 if quick else 100)
             say("upserts")

@@ -22,20 +22,20 @@ def _kinds(figures: Figures) -> list[str]:
 
 def complaints(figures: Figures, accepted: Figures) -> list[str]:
     """Returns a complaint for each kind beyond ``MOST`` times its accepted cost, or without a complete measurement."""
-    found = []
+    problems = []
     for name in _kinds(accepted):
         figure = figures.get(name)
         if figure is None:
-            found.append(f"{name}: not measured")
+            problems.append(f"{name}: not measured")
             continue
         count = figure.get("events", figure.get("contacts"))
         read_back = figure.get("rows", figure.get("read"))
         if read_back != count:
-            found.append(f"{name}: {read_back} of {count} can be read")
+            problems.append(f"{name}: {read_back} of {count} can be read")
         ratio = figure["units_each"]["all"] / accepted[name]["units_each"]["all"]
         if ratio > MOST:
-            found.append(f"{name}: {ratio:.2f} times the accepted CPU, at most {MOST}")
-    return found
+            problems.append(f"{name}: {ratio:.2f} times the accepted CPU, at most {MOST}")
+    return problems
 
 
 def table(figures: Figures, accepted: Figures) -> str:

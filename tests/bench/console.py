@@ -55,7 +55,7 @@ async def pages(stack: LocalStack, count: int) -> dict[str, Any]:
     finally:
         await database.close()
     segment = f"segments/{made}"
-    asked = {
+    requests = {
         **{name: ("GET", f"/console/{name}", {}) for name in ("live", "contacts", "segments", "segments/new")},
         "a contact": ("GET", f"/console/contacts/{filled['ids'][0]}", {}),
         "found by e-mail": ("GET", "/console/contacts?q=u0@example.com", {}),
@@ -69,7 +69,7 @@ async def pages(stack: LocalStack, count: int) -> dict[str, Any]:
     }
     figures: dict[str, Any] = {}
     async with signed_in(stack) as browser:
-        for name, (method, path, form) in asked.items():
+        for name, (method, path, form) in requests.items():
             times: list[float] = []
             answer = None
             for _ in range(RUNS):

@@ -110,9 +110,9 @@ async def measure(folder: Path, count: int, runs: int = 200) -> dict[str, Any]:
 
         async def listed(query: dict[str, str], segment: str | None = None) -> Any:
             paging = paging_of({"limit": "50", **query})
-            found = await contact_list.contacts(reader, home, query, paging, segment)
-            assert found["data"], query
-            return found
+            answer = await contact_list.contacts(reader, home, query, paging, segment)
+            assert answer["data"], query
+            return answer
 
         asks: dict[str, Callable[[int], Awaitable[Any]]] = {
             "one by id": lambda n: contacts.get(reader, home, ids[n % len(ids)]),
@@ -141,6 +141,6 @@ async def upserts(stack: LocalStack, count: int) -> dict[str, int]:
             answer = await client.post("/v1/contacts", json={"email": email, "attributes": {"n": n}})
             waits.append((time.perf_counter() - began) * 1000)
             assert answer.status_code in (200, 201), answer.text
-            found = (await client.get(f"/v1/contacts/email:{email}")).json()
-            assert found["attributes"] == {"n": n}, found
+            answer = (await client.get(f"/v1/contacts/email:{email}")).json()
+            assert answer["attributes"] == {"n": n}, answer
     return quantiles(waits)

@@ -74,16 +74,16 @@ async def events(stack: LocalStack, count: int) -> dict[str, Any]:
     client = await stack.database()
     spent, began = imports.cpu_seconds(stack), time.perf_counter()
     tally = await flood(stack.settings.port, requests, connections=8, seconds=600)
-    sql, found = "SELECT uniqExact(event_id) FROM events WHERE type = {kind:String}", 0
-    while found < count and time.perf_counter() - began < 300:
+    sql, stored = "SELECT uniqExact(event_id) FROM events WHERE type = {kind:String}", 0
+    while stored < count and time.perf_counter() - began < 300:
         await asyncio.sleep(0.2)
-        found = (await client.query(sql, parameters={"kind": kind})).result_rows[0][0]
+        stored = (await client.query(sql, parameters={"kind": kind})).result_rows[0][0]
     seconds = time.perf_counter() - began
     await client.close()
     return {
         "events": count,
-        "rows": found,
-        "per_s": round(found / seconds),
+        "rows": stored,
+        "per_s": round(stored / seconds),
         "cpu_us_each": imports.cpu_us(stack, spent, count),
         "statuses": {str(k): v for k, v in tally.statuses.items()},
     }

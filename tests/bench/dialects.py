@@ -49,8 +49,8 @@ def segment(number: int) -> Any:
 
 
 def posthog(number: int) -> Any:
-    said = properties(number)
-    return {"distinct_id": f"user{number % USERS}", "event": "page_view", "properties": said, "api_key": KEY}
+    values = properties(number)
+    return {"distinct_id": f"user{number % USERS}", "event": "page_view", "properties": values, "api_key": KEY}
 
 
 JSON, XML = "application/json", "application/xml"

@@ -101,16 +101,17 @@ async def measure(home: Path, seconds: float) -> dict[str, Any]:
     with bare_handler(home) as bare:
         constant = await flood(bare, singles(), connections=64, seconds=seconds)
     async with edge_alone(home) as (port, process):
-        one, busy = await _with_cpu(process, flood(port, singles(), connections=64, seconds=seconds))
+        native, busy = await _with_cpu(process, flood(port, singles(), connections=64, seconds=seconds))
         spoken = {name: await _ratio(port, prepared, seconds / 2) for name, prepared in dialects.singles().items()}
         hundreds = {
             name: await _ratio(port, prepared, seconds / 2, 100) for name, prepared in dialects.batches().items()
         }
         hundred, _ = await _with_cpu(process, flood(port, batches(100), connections=16, seconds=seconds))
-    ratio = round(one.per_second / constant.per_second, 2)
+    ratio = round(native.per_second / constant.per_second, 2)
+    per_core = round(sum(native.statuses.values()) / busy)
     return {
         "bare handler, single": row(constant),
-        "edge, single": row(one) | {"of_bare": ratio, "per_core_second": round(sum(one.statuses.values()) / busy)},
+        "edge, single": row(native) | {"of_bare": ratio, "per_core_second": per_core},
         "edge, batches of 100": row(hundred, 100),
         "dialects, single, beside native just before": spoken,
         "dialects, batches of 100, beside native just before": hundreds,

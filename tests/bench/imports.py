@@ -79,17 +79,17 @@ async def _until_read(stack: LocalStack, name: str, count: int, requests: Sequen
     spent, began = cpu_seconds(stack), time.perf_counter()
     tally = await flood(stack.settings.port, iter(requests), connections=4, seconds=120)
     accepted = time.perf_counter() - began
-    found = 0
-    while found < count and time.perf_counter() - began < 240:
+    stored = 0
+    while stored < count and time.perf_counter() - began < 240:
         await asyncio.sleep(0.2)
-        found = (await client.query(COUNTED, parameters={"name": name})).result_rows[0][0]
+        stored = (await client.query(COUNTED, parameters={"name": name})).result_rows[0][0]
     seconds = time.perf_counter() - began
     await client.close()
     return {
         "contacts": count,
-        "read": found,
+        "read": stored,
         "accepted_per_s": round(count / accepted),
-        "read_per_s": round(found / seconds),
+        "read_per_s": round(stored / seconds),
         "cpu_us_each": cpu_us(stack, spent, count),
         "statuses": {str(k): v for k, v in tally.statuses.items()},
     }
@@ -124,8 +124,8 @@ def command(stack: LocalStack, kind: str, count: int, folder: Path) -> dict[str,
         seconds = time.perf_counter() - began
         program.returncode = os.waitstatus_to_exitcode(status)
         account.seek(0)
-        told = json.loads(account.read().splitlines()[-1])
-    assert (program.returncode, told["sent"]) == (0, count), told
+        summary = json.loads(account.read().splitlines()[-1])
+    assert (program.returncode, summary["sent"]) == (0, count), summary
     return {
         "rows": count,
         "rows_per_s": round(count / seconds),
@@ -145,8 +145,8 @@ async def _each(stack: LocalStack, *, quick: bool) -> AsyncIterator[tuple[str, d
     with tempfile.TemporaryDirectory() as folder:
         for kind in ("contacts", "events"):
             for rows in (many, 4 * many):
-                told = await asyncio.to_thread(command, stack, kind, rows, Path(folder))
-                yield f"headwater import {kind}, {rows:,} rows", told
+                summary = await asyncio.to_thread(command, stack, kind, rows, Path(folder))
+                yield f"headwater import {kind}, {rows:,} rows", summary
 
 
 async def measure(stack: LocalStack, *, quick: bool) -> dict[str, Any]:

@@ -51,8 +51,8 @@ def _lookups(count: int, of: Callable[[str], str | None]) -> dict[str, float]:
     for what, kind in (("that lost", "anonymous_id"), ("that never did", "email")):
         ids = [_id(kind, rng.randrange(count)) for _ in range(LOOKUPS)]
         began = time.perf_counter()
-        for one in ids:
-            of(one)
+        for contact_id in ids:
+            of(contact_id)
         figures[f"us a look-up, ids {what}"] = round((time.perf_counter() - began) / LOOKUPS * 1e6, 1)
     return figures
 
@@ -67,8 +67,8 @@ def merges(count: int = 2_000_000) -> dict[str, Any]:
         for n in range(count):
             view.apply(_Record(0, n, codec.encode_merge(_merge(n))))
         figures["merges/s into the edge's view"] = round(count / (time.perf_counter() - began))
-        found = _lookups(count, view.winner)
-        figures["edge's view"] = {"MB of memory": _megabytes(process, before), **found}
+        lookups = _lookups(count, view.winner)
+        figures["edge's view"] = {"MB of memory": _megabytes(process, before), **lookups}
         view.close()
         figures["edge's view"]["MB on disk"] = _size(Path(folder) / "view")
         figures["identity's map"] = _table(count, Path(folder) / "map", process)
@@ -86,10 +86,10 @@ def _table(count: int, folder: Path, process: psutil.Process) -> dict[str, Any]:
     options.set_max_open_files(STORE_OPTIONS["max_open_files"])
     table = Rdict(str(folder), options)
     for n in range(count):
-        one = _merge(n)
-        table[one["loser"].encode()] = mergemap.row_of(one)
-    found = _lookups(count, lambda one: table.get(one.encode()))
-    figures = {"MB of memory": _megabytes(process, before), **found}
+        merge = _merge(n)
+        table[merge["loser"].encode()] = mergemap.row_of(merge)
+    lookups = _lookups(count, lambda loser: table.get(loser.encode()))
+    figures = {"MB of memory": _megabytes(process, before), **lookups}
     table.close()
     return figures | {"MB on disk": _size(folder)}
 

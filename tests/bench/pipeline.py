@@ -44,35 +44,35 @@ async def throughput(stack: LocalStack, count: int) -> dict[str, Any]:
     tally = await flood(stack.settings.port, requests, connections=8, seconds=600)
     accepted = time.perf_counter() - began
     while True:
-        found = (await client.query("SELECT uniqExact(event_id) FROM events WHERE type = 'bulk'")).result_rows[0][0]
-        if found >= count or time.perf_counter() - began > 300:
+        stored = (await client.query("SELECT uniqExact(event_id) FROM events WHERE type = 'bulk'")).result_rows[0][0]
+        if stored >= count or time.perf_counter() - began > 300:
             break
         await asyncio.sleep(0.1)
     seconds = time.perf_counter() - began
     await client.close()
     return {
         "events": count,
-        "rows": found,
+        "rows": stored,
         "accepted_per_s": round(count / accepted),
-        "stored_per_s": round(found / seconds),
+        "stored_per_s": round(stored / seconds),
         "statuses": {str(k): v for k, v in tally.statuses.items()},
     }
 
 
-async def latency(stack: LocalStack, per_second: int, seconds: int, *, known: bool) -> dict[str, Any]:
+async def latency(stack: LocalStack, per_second: int, seconds: int, *, contacts_exist: bool) -> dict[str, Any]:
     """Each event is a contact's first order, so each must enter the segment.
 
     ``known``: the contacts exist already. Else each event creates its contact, which is twice the work.
     """
     kind, count = f"order {secrets.token_hex(4)}", per_second * seconds
     await define(stack, kind)
-    asked = ASKED_PER_S * seconds
-    if known:
-        await _introduce(stack, kind, count + asked)
-    ids = [f"{kind}-{n}" for n in range(count + asked)]
+    synced = ASKED_PER_S * seconds
+    if contacts_exist:
+        await _introduce(stack, kind, count + synced)
+    ids = [f"{kind}-{n}" for n in range(count + synced)]
     orders = [{"type": kind, "user_id": i, "event_id": i, "properties": {"total": 9}} for i in ids]
     member: dict[str, float] = {}
-    watching = asyncio.create_task(watch_changes(stack, kind, member, count + asked))
+    watching = asyncio.create_task(watch_changes(stack, kind, member, count + synced))
     await asyncio.sleep(1)
     began = time.perf_counter()
     due = {i: began + n / per_second for n, i in enumerate(ids[:count])}

@@ -52,7 +52,7 @@ def identity(count: int = 50_000) -> dict[str, Any]:
         len(links) / feed(IdentityStage(ControlState(), 4), topics.LINKS.name, values)
     )
     star = [link("external_id:u", f"anonymous_id:a{n}", event=f"evt_{n}") for n in range(999)]
-    seconds = feed(IdentityStage(ControlState(), 4), topics.LINKS.name, [codec.encode_links([one]) for one in star])
+    seconds = feed(IdentityStage(ControlState(), 4), topics.LINKS.name, [codec.encode_links([value]) for value in star])
     figures["links/s, a star of 1,000"] = round(len(star) / seconds)
     return figures
 
@@ -86,8 +86,8 @@ def segments(contacts: int = 20_000, count: int = 40_000, lives: Sequence[int] =
         control, tables = ControlState(), MemoryTables()
         for n in range(live):
             home = {"workspace": WORKSPACE, "environment": ENVIRONMENT, "created_ms": NOW_MS, "updated_ms": NOW_MS}
-            one = Segment(id=f"seg_{n}", name="s", rule=_rule(n), version=1, **home)
-            control.apply(*encode("segment", one))
+            segment = Segment(id=f"seg_{n}", name="s", rule=_rule(n), version=1, **home)
+            control.apply(*encode("segment", segment))
         stage = SegmentsStage(control, 1)
         stage.on_assigned(0, lambda table, tables=tables: tables.scan(table, 0))  # type: ignore[misc]
         # a minute after its start a stage stops re-emitting outputs

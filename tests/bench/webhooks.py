@@ -81,12 +81,12 @@ async def latency(stack: LocalStack, per_second: int, seconds: int) -> dict[str,
         await asyncio.wait([watcher], timeout=10)
         watcher.cancel()
         await _remove(stack, webhook)
-    told = {got.json["data"]["event_id"]: got.at_s for got in endpoint.got}
+    arrivals = {got.json["data"]["event_id"]: got.at_s for got in endpoint.got}
     return {
         "per_s": per_second,
-        "arrived": len(told),
-        "change to arrival": quantiles([max(0.0, at - member[i]) * 1000 for i, at in told.items() if i in member]),
-        "event to arrival": quantiles([(at - due[i]) * 1000 for i, at in told.items() if i in due]),
+        "arrived": len(arrivals),
+        "change to arrival": quantiles([max(0.0, at - member[i]) * 1000 for i, at in arrivals.items() if i in member]),
+        "event to arrival": quantiles([(at - due[i]) * 1000 for i, at in arrivals.items() if i in due]),
     }
 
 
@@ -120,7 +120,7 @@ async def _deliveries(stack: LocalStack) -> int:
 
 
 async def measure(stack: LocalStack, *, quick: bool) -> dict[str, Any]:
-    found = {"latency": await latency(stack, 200, 3 if quick else 15)}
-    found["to a local receiver"] = await throughput(stack, 5_000 if quick else 20_000)
-    found["waiting"] = await pending(stack, 10_000 if quick else 100_000)
-    return found
+    figures = {"latency": await latency(stack, 200, 3 if quick else 15)}
+    figures["to a local receiver"] = await throughput(stack, 5_000 if quick else 20_000)
+    figures["waiting"] = await pending(stack, 10_000 if quick else 100_000)
+    return figures

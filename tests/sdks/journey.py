@@ -94,53 +94,53 @@ def faults(
 
 
 def _people(names: Names, outcome: Outcome, ann: Person, ben: Person, cannot: Mapping[str, str]) -> list[str]:
-    found = []
+    problems = []
     if ann.id == ben.id:
-        found.append("two users are one contact")
+        problems.append("two users are one contact")
     for name, person in ((names.ann, ann), (names.ben, ben)):
         if person.external_id != name:
-            found.append(f"{name} is shown as {person.external_id}")
-        wanted = {"email": f"{name}@example.com", **(TRAITS if person is ann else {})}
-        found += [
+            problems.append(f"{name} is shown as {person.external_id}")
+        expected = {"email": f"{name}@example.com", **(TRAITS if person is ann else {})}
+        problems += [
             f"{name}: attribute {key} is {person.attributes.get(key)!r}, not {value!r}"
-            for key, value in wanted.items()
+            for key, value in expected.items()
             if person.attributes.get(key) != value
         ]
     if "alias" not in cannot and outcome.nick != ann.id:
-        found.append(f"the alias leads to {outcome.nick}, not to ann")
+        problems.append(f"the alias leads to {outcome.nick}, not to ann")
     if outcome.groups:
-        found.append(f"a group became a contact: {outcome.groups}")
-    return found
+        problems.append(f"a group became a contact: {outcome.groups}")
+    return problems
 
 
 def _counts(ann: Person, ben: Person, cannot: Mapping[str, str]) -> list[str]:
-    counted, found = Counter(seen.type for seen in ann.events), []
+    counted, problems = Counter(seen.type for seen in ann.events), []
     skipped = {"Past" if "past" in cannot else "", "Offline" if "offline" in cannot else ""}
     skipped.add("Looked" if "history" in cannot else "")
     for kind, count in ONCE.items():
         if kind not in skipped and counted[kind] != count:
-            found.append(f"ann: {counted[kind]} of {count} {kind}")
+            problems.append(f"ann: {counted[kind]} of {count} {kind}")
         numbers = Counter(seen.properties.get("n") for seen in ann.events if seen.type == kind)
         if count > 1 and any(times > 1 for times in numbers.values()):
-            found.append(f"ann: {kind} came more than once: {numbers}")
+            problems.append(f"ann: {kind} came more than once: {numbers}")
     if "page" not in cannot and not any(counted[kind] for kind in PAGES):
-        found.append("ann: no page view")
+        problems.append("ann: no page view")
     if "group" not in cannot and not counted["$group"] + counted["$groupidentify"]:
-        found.append("ann: no group")
+        problems.append("ann: no group")
     second = Counter(seen.type for seen in ben.events)
-    found += [
+    problems += [
         f"{kind}: {second[kind]} at ben, {counted[kind]} at ann"
         for kind in ("Bought2", *(() if "close" in cannot else ("Left",)))
         if second[kind] != 1 or counted[kind]
     ]
     mixed = sorted(set(second) & set(ONCE))
-    return [*found, f"ben has of ann: {mixed}"] if mixed else found
+    return [*problems, f"ben has of ann: {mixed}"] if mixed else problems
 
 
 def _times(
     events: tuple[SeenEvent, ...], began_ms: int, ended_ms: int, later_ms: tuple[int, int], skew_ms: int
 ) -> list[str]:
-    found = []
+    problems = []
     for seen in events:
         past = seen.type == "Past"
         low, high = (PAST_MS, PAST_MS) if past else (began_ms, ended_ms)
@@ -148,8 +148,8 @@ def _times(
         if past:
             spans.append((low - skew_ms, high - skew_ms))
         if not any(first - SLACK_MS <= seen.at_ms <= last + SLACK_MS for first, last in spans):
-            found.append(f"{seen.type} is {seen.at_ms - low} ms after {low}, {high - low} allowed")
-    return found[:3]
+            problems.append(f"{seen.type} is {seen.at_ms - low} ms after {low}, {high - low} allowed")
+    return problems[:3]
 
 
 def _values(ann: Person) -> list[str]:

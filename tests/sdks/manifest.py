@@ -80,7 +80,7 @@ def read(path: Path) -> Sdk:
     lines = takewhile(lambda line: line.startswith(mark), path.read_text().splitlines())
     fields = tomllib.loads("\n".join(line.removeprefix(mark) for line in lines))
     unable = [fields.get("cannot", {}), *fields.get("versions_cannot", {}).values()]
-    unknown = {step for one in unable for step in one} - STEPS
+    unknown = {step for steps in unable for step in steps} - STEPS
     if unknown:
         raise ValueError(f"{path}: [cannot] may name {sorted(STEPS)}, not {sorted(unknown)}")
     for name in ("versions", "variants", "needs"):
@@ -101,14 +101,14 @@ def sdks() -> list[Sdk]:
 
 def cases() -> list[Case]:
     """Every version, the newest in every variant and with wrong clocks; in CI it as it comes, of the marked SDKs."""
-    found = []
+    cases = []
     for sdk in sdks():
         newest, plain = sdk.versions[0], sdk.variants[0]
-        found += [Case(sdk, newest, variant, short=sdk.short and variant == plain) for variant in sdk.variants]
+        cases += [Case(sdk, newest, variant, short=sdk.short and variant == plain) for variant in sdk.variants]
         if sdk.runtime not in OWN_CLOCK and "clock" not in sdk.cannot:
-            found += [Case(sdk, newest, plain, short=False, clock_h=hours) for hours in CLOCKS_H]
-        found += [Case(sdk, version, plain, short=False) for version in sdk.versions[1:]]
-    return found
+            cases += [Case(sdk, newest, plain, short=False, clock_h=hours) for hours in CLOCKS_H]
+        cases += [Case(sdk, version, plain, short=False) for version in sdk.versions[1:]]
+    return cases
 
 
 def markdown_table() -> str:
@@ -116,7 +116,7 @@ def markdown_table() -> str:
     rows = ["| SDK | versions tried | what to set | what it cannot do by itself |", "|---|---|---|---|"]
     for sdk in sdks():
         versions = ", ".join(sdk.versions)
-        older = (f"{version} {why}" for version, one in sdk.versions_cannot.items() for why in one.values())
+        older = (f"{version} {why}" for version, reasons in sdk.versions_cannot.items() for why in reasons.values())
         cannot = "; ".join((*sdk.cannot.values(), *older)) or "-"
         rows.append(f"| `{sdk.package}` ({RUNTIMES[sdk.runtime]}) | {versions} | {sdk.options} | {cannot} |")
     return "\n".join(rows)

@@ -97,8 +97,8 @@ class Proxy:
     def requests(self) -> list[Request]:
         """All that were complete, in the order of their last byte."""
         with self._lock:
-            found = [request for connection in self._connections for request in _parsed(connection.sent)]
-        return sorted(found, key=lambda request: request.at_ms)
+            requests = [request for connection in self._connections for request in _parsed(connection.sent)]
+        return sorted(requests, key=lambda request: request.at_ms)
 
 
 def _cut(end: socket.socket) -> None:
@@ -176,5 +176,5 @@ def save(path: Path, head: dict[str, object], requests: list[Request]) -> None:
 
 def load(path: Path) -> tuple[dict[str, object], list[Request]]:
     value = json.loads(gzip.decompress(path.read_bytes()))
-    requests = [Request(**{**one, "body": base64.b64decode(one["body"])}) for one in value.pop("requests")]
+    requests = [Request(**{**fields, "body": base64.b64decode(fields["body"])}) for fields in value.pop("requests")]
     return value, requests

@@ -19,17 +19,17 @@ def _json(client: httpx.Client, path: str) -> Any:
 
 def events(client: httpx.Client, contact: str) -> list[SeenEvent]:
     """All events of a contact, page by page."""
-    found: list[SeenEvent] = []
+    events: list[SeenEvent] = []
     cursor = ""
     while True:
         page = _json(client, f"/v1/contacts/{contact}/events?limit=100&cursor={cursor}")
         if page is None:
-            return found
+            return events
         for event in page["data"]:
             at = datetime.fromisoformat(event["timestamp"])
-            found.append(SeenEvent(event["type"], int(at.timestamp() * 1000), event["properties"]))
+            events.append(SeenEvent(event["type"], int(at.timestamp() * 1000), event["properties"]))
         if not page.get("next_cursor"):
-            return found
+            return events
         cursor = page["next_cursor"]
 
 
@@ -57,8 +57,8 @@ def wait_for(client: httpx.Client, name: str, kind: str, count: int, within_s: f
     """Whether so many events of a kind can be read in time."""
 
     def there() -> bool:
-        found = person(client, name)
-        return found is not None and sum(seen.type == kind for seen in found.events) >= count
+        contact = person(client, name)
+        return contact is not None and sum(seen.type == kind for seen in contact.events) >= count
 
     return comes_true(there, within_s)
 

@@ -33,7 +33,7 @@ class Result:
     requests: list[Request]
     began_ms: int
     ended_ms: int
-    said: str = ""
+    output: str = ""
 
 
 @dataclass(slots=True)
@@ -98,28 +98,28 @@ def journey(case: Case, folder: Path, stack_url: str, secret: dict[str, str], *,
         host = f"http{'s' if tls else ''}://127.0.0.1:{proxy.port}"
         began_ms = int(time.time() * 1000)
         go = browse if case.sdk.runtime == "browser" else _start
-        said = go(trip, folder, host)
+        output = go(trip, folder, host)
         ended_ms = int(time.time() * 1000)
-        found = [*_settled(trip, began_ms, ended_ms)]
+        problems = [*_settled(trip, began_ms, ended_ms)]
         outcome = read_back(client, names)
         requests = proxy.requests()
-        found += [f"asked for {one.target}" for one in requests if one.target.startswith("/static/")]
-    return Result(names, found, outcome, requests, began_ms, ended_ms, said)
+        problems += [f"asked for {request.target}" for request in requests if request.target.startswith("/static/")]
+    return Result(names, problems, outcome, requests, began_ms, ended_ms, output)
 
 
 def _settled(trip: Trip, began_ms: int, ended_ms: int) -> list[str]:
-    found: list[str] = []
+    problems: list[str] = []
 
     def right() -> bool:
         outcome, skew_ms = read_back(trip.client, trip.names), trip.case.clock_h * 3_600_000
-        found[:] = faults(trip.names, outcome, trip.case.cannot, began_ms, ended_ms, skew_ms=skew_ms)
-        return not found
+        problems[:] = faults(trip.names, outcome, trip.case.cannot, began_ms, ended_ms, skew_ms=skew_ms)
+        return not problems
 
     comes_true(right, SETTLED_S)
-    if not found:
+    if not problems:
         time.sleep(0.5)  # a copy of an event may be on its way
         right()
-    return found
+    return problems
 
 
 def _start(trip: Trip, folder: Path, host: str) -> str:
@@ -175,8 +175,8 @@ def browse(trip: Trip, folder: Path, host: str) -> str:
                 browser.wait()
             with suppress(OSError):
                 shutil.rmtree(profile, ignore_errors=True)
-    said = [line for line in log.read_text(errors="replace").splitlines() if "CONSOLE" in line]
-    return "\n".join(said)
+    lines = [line for line in log.read_text(errors="replace").splitlines() if "CONSOLE" in line]
+    return "\n".join(lines)
 
 
 CLOCK = """

@@ -33,7 +33,7 @@ Install = Callable[[Case, Path], None]
 
 @cache
 def chromium() -> str:
-    return next((found for name in CHROMIUM if (found := shutil.which(name))), "")
+    return next((path for name in CHROMIUM if (path := shutil.which(name))), "")
 
 
 def missing(case: Case) -> str:

@@ -60,11 +60,11 @@ def test_clickhouse_go_over_http_in_each_compression(address: str, tmp_path: Pat
     folder = Path(shutil.copytree(SOURCES / "go", tmp_path / "go"))
     # the compiler's own checks are not what is tested
     run(folder, "go", "build", "-o", "analysts", ".", GOFLAGS="-mod=mod")
-    said = answers(run(folder, "./analysts", address, services.FRONT_PASSWORD))
-    assert [one.pop("compression") for one in said] == ["none", "lz4", "zstd", "gzip"]
-    for one in said:
-        assert "`missing`" in one.pop("refused")
-        assert one == {
+    results = answers(run(folder, "./analysts", address, services.FRONT_PASSWORD))
+    assert [result.pop("compression") for result in results] == ["none", "lz4", "zstd", "gzip"]
+    for result in results:
+        assert "`missing`" in result.pop("refused")
+        assert result == {
             "rows": 200_000,
             "sum": sum(range(200_000)),
             "zone": "Europe/Berlin",
@@ -78,15 +78,15 @@ def test_clickhouse_jdbc_with_its_defaults_and_with_other_compressions(address: 
     needs("mvn", "java")
     folder = Path(shutil.copytree(SOURCES / "java", tmp_path / "java"))
     run(folder, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib")
-    said = answers(run(folder, "java", "-cp", "lib/*", "Analysts.java", address, services.FRONT_PASSWORD))
-    assert [one.pop("option") for one in said] == [
+    results = answers(run(folder, "java", "-cp", "lib/*", "Analysts.java", address, services.FRONT_PASSWORD))
+    assert [result.pop("option") for result in results] == [
         "",
         "?compress=false",
         "?client.use_http_compression=true",
         "?decompress=true",
     ]
-    for one in said:
-        assert one == {
+    for result in results:
+        assert result == {
             "rows": 200_000,
             "sum": sum(range(200_000)),
             "one": 9.5,

@@ -37,17 +37,17 @@ async def test_a_page_without_cookies_makes_no_contact(case: Case, stack: LocalS
         proxy_to(int(stack.url.rsplit(":", 1)[1])) as proxy,
     ):
         trip, host = Trip(case, names, proxy, client, {}), f"http://127.0.0.1:{proxy.port}"
-        said = await asyncio.to_thread(browse, trip, tmp_path / "npm", host)
+        output = await asyncio.to_thread(browse, trip, tmp_path / "npm", host)
 
     async def stored() -> list[tuple[str, bool]]:
-        found = await rows(stack, SQL, run=names.run)
-        return sorted((kind.partition(" ")[0], contact != "") for kind, contact, _ in found)
+        stored_rows = await rows(stack, SQL, run=names.run)
+        return sorted((kind.partition(" ")[0], contact != "") for kind, contact, _ in stored_rows)
 
-    known = case.variant == "always"  # who is identified is known, unless cookies were declined
-    expected = [*[("Batch", known)] * BATCH, ("Left", known), ("Looked", False)]
-    await eventually(stored, f"the page's events: {said[-2000:]}", meets=lambda found: found == expected)
+    is_identified = case.variant == "always"  # who is identified is known, unless cookies were declined
+    expected = [*[("Batch", is_identified)] * BATCH, ("Left", is_identified), ("Looked", False)]
+    await eventually(stored, f"the page's events: {output[-2000:]}", meets=lambda stored_rows: stored_rows == expected)
     async with stack.client() as reader:
         for kind in ("anonymous_id", "external_id"):
             assert (await reader.get(f"/v1/contacts/{kind}:$posthog_cookieless")).status_code == 404
         ann = await reader.get(f"/v1/contacts/external_id:{names.ann}")
-        assert ann.status_code == (200 if known else 404), ann.text
+        assert ann.status_code == (200 if is_identified else 404), ann.text

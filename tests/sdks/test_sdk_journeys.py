@@ -45,12 +45,12 @@ def journeys(
     with ThreadPoolExecutor(AT_ONCE) as pool:
         installed = _npm_folders(chosen, folder, pool)
 
-        def one(case: Case) -> Result:
+        def run_case(case: Case) -> Result:
             own = folder / case.name.replace("/", "-")
             place = installed[case].result() if case in installed else own
             return journey(case, place, stack.url, SECRET, is_recorded=request.config.getoption("--record-sdks"))
 
-        yield {case: pool.submit(one, case) for case in chosen}
+        yield {case: pool.submit(run_case, case) for case in chosen}
 
 
 def _npm_folders(chosen: Sequence[Case], folder: Path, pool: ThreadPoolExecutor) -> dict[Case, "Future[Path]"]:
@@ -64,12 +64,12 @@ def _npm_folders(chosen: Sequence[Case], folder: Path, pool: ThreadPoolExecutor)
         runtimes.npm(group, folder / f"npm-{index}")
         return folder / f"npm-{index}"
 
-    found: dict[Case, Future[Path]] = {}
+    futures: dict[Case, Future[Path]] = {}
     for index, listed in groupby(sorted(from_npm, key=place), place):
         group = list(listed)
         future = pool.submit(install, index, group)
-        found.update(dict.fromkeys(group, future))
-    return found
+        futures.update(dict.fromkeys(group, future))
+    return futures
 
 
 def test_an_sdk_makes_the_whole_journey(
@@ -79,7 +79,7 @@ def test_an_sdk_makes_the_whole_journey(
     if lacking:
         pytest.skip(f"{case.name} needs {lacking}")
     result = journeys[case].result()
-    assert "\n".join(result.faults) == "", result.said[-3000:]
+    assert "\n".join(result.faults) == "", result.output[-3000:]
     if request.config.getoption("--record-sdks") and not case.clock_h:
         head = {"run": result.names.run, "began_ms": result.began_ms, "ended_ms": result.ended_ms}
         save(RECORDINGS / f"{case.name}.json.gz", {**head, "cannot": case.cannot}, result.requests)

@@ -48,14 +48,14 @@ def main() -> None:
     other, this = Checkout(sys.argv[1]), Checkout(".")
     for turn in range(int(sys.argv[2]) if len(sys.argv) > 2 else ROUNDS):
         for step in this.steps:
-            for one in (other, this) if turn % 2 else (this, other):
-                one.run(step)
+            for checkout in (other, this) if turn % 2 else (this, other):
+                checkout.run(step)
     for step in this.steps:
         before, after = other.costs[step], this.costs[step]
         ratio = statistics.median(b / a for a, b in zip(before, after, strict=True))
         print(f"{step:20} {min(before):6.1f} us before, {min(after):6.1f} us now, ratio {ratio:.2f}")
-    for one in (other, this):
-        one.end()
+    for checkout in (other, this):
+        checkout.end()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -72,7 +73,7 @@ class Steps:
             "identity": lambda: self._process(IdentityStage(self._edge.control, PARTITIONS), topics.EVENTS.name),
             "links": lambda: self._process(IdentityStage(self._edge.control, PARTITIONS), topics.LINKS.name),
             "segments": lambda: self._process(SegmentsStage(self._edge.control, PARTITIONS), topics.RESOLVED.name),
-            **{f"sink of {one.topic.name}": lambda one=one: self._store(one) for one in streams.STREAMS[:3]},  # type: ignore[misc]
+            **{f"sink of {stream.topic.name}": partial(self._store, stream) for stream in streams.STREAMS[:3]},
             "webhooks": self._plan,
         }
 
@@ -127,8 +128,8 @@ class Steps:
                 sends = stage.process(records, state, self._now_ms)
                 spent += time.thread_time() - began
                 tables.apply(partition, state.writes)
-                for one in sends:
-                    sent[one.topic][one.partition].append(one.value)
+                for send in sends:
+                    sent[send.topic][send.partition].append(send.value)
         self._records |= sent
         return spent
 
@@ -161,10 +162,10 @@ class Steps:
         store = Store(self._home / f"store{next(self._runs)}")
         consumed, began = self._consumed(topics.CHANGES.name), time.thread_time()
         for partition, records in consumed.items():
-            known = NotificationState(store.get)
+            state = NotificationState(store.get)
             for record in records:
-                planner._messages(TopicPartition(topics.CHANGES.name, partition), record, known)
-            store.learn(known.writes, {})
+                planner._messages(TopicPartition(topics.CHANGES.name, partition), record, state)
+            store.learn(state.writes, {})
         spent = time.thread_time() - began
         store.close()
         return spent
