@@ -1,14 +1,18 @@
 """Modules of the hot path in, the same compiled to machine code by mypyc out: `python -m deploy.compile`.
 
 It needs a C compiler and the extra ``compile``. Processes use the result from their next start on, and only while the
-sources are the compiled ones; without it Python runs the sources, at some 1.3 times the CPU of an event.
+sources are the compiled ones; without it Python runs the sources.
 """
 
 import argparse
+import fcntl
 import os
 import re
+import shlex
 import shutil
+import sysconfig
 import tempfile
+from contextlib import chdir
 from pathlib import Path
 
 from schemas.compiled import modules
@@ -24,7 +28,7 @@ from schemas.records.varint import leap, more, negative, size, varint
 
 """
 _TYPED = (
-    (r"\b([fk]\d+)\b", r"{prefix}\1"),
+    (r"\b_([fk]\d+)\b", r"{prefix}\1"),
     (r"(?m)^(\w+) = \{\}$", r"\1: dict[Any, bytes] = {}"),
     (r"\(data, at\):", "(data: bytes, at: int) -> tuple[Any, int]:"),
     (r"\(parts, datum\):", "(parts: list[bytes], datum: dict[str, Any]) -> None:"),
@@ -57,7 +61,7 @@ def avro_functions() -> str:
 def _declared(source: str) -> str:
     """Returns the code with declarations of the variables that hold values of several types."""
     lines = []
-    for function in re.split(r"(?m)^(?=def |k|c\d+_k)", source):
+    for function in re.split(r"(?m)^(?=def |c\d+_k)", source):
         names = sorted(set(re.findall(r"\b(value\w*|raw|kept)\b(?=(?:, \w+)*,? = )", function)))
         head, _, body = function.partition("\n")
         declared = "".join(f" {name}: Any\n" for name in names) if head.startswith("def ") else ""
@@ -65,30 +69,53 @@ def _declared(source: str) -> str:
     return "".join(lines)
 
 
+def compiler() -> str | None:
+    """Returns the path of the C compiler; ``None`` without one, or without Python's headers."""
+    command = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
+    has_headers = (Path(sysconfig.get_path("include")) / "Python.h").is_file()
+    return shutil.which(shlex.split(command)[0]) if has_headers else None
+
+
 def build(into: Path) -> None:
     """Writes all compiled modules into a new folder, or none; raises ``SystemExit`` if mypyc or the compiler fails."""
     from mypyc.build import mypycify  # noqa: PLC0415 - a second that only this needs
     from setuptools import Distribution  # type: ignore[import-untyped]  # noqa: PLC0415 - same
+    from setuptools.errors import CCompilerError  # type: ignore[import-untyped]  # noqa: PLC0415 - same
 
-    into.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=into.parent) as folder:
         work, sources = Path(folder), Path(folder) / "sources"
-        for package in ("ingest", "processors", "schemas", "sinks"):
+        for package in modules.PACKAGES:
             shutil.copytree(modules.ROOT / package, sources / package, ignore=shutil.ignore_patterns("__pycache__"))
         (sources / "schemas/records/avro_functions.py").write_text(avro_functions())
         files = [f"{module.replace('.', '/')}.py" for module in (*modules.MODULES, "schemas.records.avro_functions")]
-        before = Path.cwd()
-        os.chdir(sources)
-        try:
+        with chdir(sources):
             extensions = mypycify([*_FLAGS, *files], opt_level="2", debug_level="0", target_dir=str(work / "c"))
             distribution = Distribution({"name": "headwater-compiled", "ext_modules": extensions})
             command = distribution.get_command_obj("build_ext")
             command.build_lib, command.build_temp = str(work / "lib"), str(work / "o")
             command.ensure_finalized()
-            command.run()
-        finally:
-            os.chdir(before)
+            try:
+                command.run()
+            except CCompilerError as error:
+                raise SystemExit(f"the C compiler failed: {error}; Python runs the sources") from error
         (work / "lib").rename(into)
+
+
+def _compile(folder: Path) -> None:
+    """Builds the folder unless it exists, then removes earlier ones of this interpreter; one process at a time."""
+    folder.parent.mkdir(exist_ok=True)
+    with (folder.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.is_dir():
+            print(f"compiled already: {len(modules.MODULES)} modules in {folder}")
+            return
+        hot = f"{len(modules.MODULES)} modules and the codecs of {', '.join(codec.HOT)}"
+        print(f"compiling {hot}: some minutes", flush=True)
+        build(folder)
+        for other in folder.parent.iterdir():
+            if other != folder and any(other.rglob(f"*{modules.SUFFIX}")):
+                shutil.rmtree(other, ignore_errors=True)
+        print(f"compiled: {folder}")
 
 
 def main() -> None:
@@ -97,20 +124,10 @@ def main() -> None:
     folder = modules.folder()
     if parser.parse_args().remove:
         shutil.rmtree(folder.parent, ignore_errors=True)
-        return
-    if folder.is_dir():
-        print(f"compiled already: {len(modules.MODULES)} modules in {folder}")
-        return
-    if shutil.which(os.environ.get("CC", "cc")) is None:
-        raise SystemExit("no C compiler: install gcc or clang, or set CC; without it Python runs the sources")
-    print(
-        f"compiling {len(modules.MODULES)} modules and the codecs of {', '.join(codec.HOT)}: some minutes", flush=True
-    )
-    build(folder)
-    for other in folder.parent.iterdir():
-        if other != folder:
-            shutil.rmtree(other, ignore_errors=True)
-    print(f"compiled: {folder}")
+    elif compiler() is None:
+        raise SystemExit("no C compiler: install gcc and Python's headers, or set CC; Python runs the sources")
+    else:
+        _compile(folder)
 
 
 if __name__ == "__main__":

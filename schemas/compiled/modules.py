@@ -1,12 +1,12 @@
 """The hot path's modules, and a finder that imports their compiled form where `python -m deploy.compile` has made it.
 
 mypyc compiles the sources as they are, from their type annotations. The name of the folder of compiled modules is a
-digest of these sources and of the interpreter. After an edit the digest is another one, so Python runs the sources.
+digest of the interpreter and of all that the compiler may read. After an edit Python runs the sources.
 """
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
 from importlib.util import spec_from_file_location
@@ -50,7 +50,9 @@ MODULES: tuple[str, ...] = (
     "sinks.clickhouse.streams",
     "sinks.webhooks.messages",
 )
-"""Each takes more than a few percent of a process's CPU under load, and none waits for anything."""
+"""Each takes more than a few percent of a process's CPU under load; none opens a connection of its own."""
+PACKAGES = ("processors", "schemas", "sinks")
+"""The packages of these modules, and of all that they import."""
 SUFFIX = EXTENSION_SUFFIXES[0]
 """Of compiled modules; it names the interpreter, its version and the platform."""
 
@@ -60,12 +62,21 @@ def source(module: str) -> Path:
     return ROOT.joinpath(*module.split(".")).with_suffix(".py")
 
 
+def _read_by_compiler() -> Iterator[Path]:
+    """Yields the files that compiled code follows from: types and functions of modules that are not compiled, too."""
+    for package in PACKAGES:
+        yield from (ROOT / package).rglob("*.py")
+        yield from (ROOT / package).rglob("*.avsc")
+    yield ROOT / "deploy" / "compile.py"
+
+
 @cache
 def folder() -> Path:
     """The folder that holds, or would hold, the modules compiled from the sources as they are now."""
     digest = hashlib.sha256(SUFFIX.encode())
-    for module in (*MODULES, "schemas.records.avro"):
-        digest.update(source(module).read_bytes())
+    for file in sorted(_read_by_compiler()):
+        digest.update(b"%s %d " % (str(file.relative_to(ROOT)).encode(), file.stat().st_size))
+        digest.update(file.read_bytes())
     return ROOT / ".compiled" / digest.hexdigest()[:16]
 
 
@@ -88,7 +99,7 @@ class CompiledFinder:
 
 def use() -> None:
     """Makes this process import compiled modules from here on, where there are any."""
-    if folder().is_dir():
+    if (ROOT / ".compiled").is_dir() and folder().is_dir():
         sys.meta_path.insert(0, CompiledFinder(folder()))
 
 

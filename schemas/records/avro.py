@@ -12,6 +12,8 @@ determine their own length, so the reader has only to compare bytes: an equal be
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import count
 from textwrap import indent
 from typing import Any, cast
@@ -74,11 +76,9 @@ NAMES: dict[str, Any] = {
 @cache
 def _compiled() -> Mapping[str, Any]:
     """Functions by the digest of their code, where `python -m deploy.compile` has compiled what ``sources`` holds."""
-    try:
-        from schemas.records.avro_functions import FUNCTIONS  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
-    except ImportError:
+    if find_spec("schemas.records.avro_functions") is None:
         return {}
-    return cast("Mapping[str, Any]", FUNCTIONS)
+    return cast("Mapping[str, Any]", import_module("schemas.records.avro_functions").FUNCTIONS)
 
 
 class _CodeWriter:
@@ -97,12 +97,12 @@ class _CodeWriter:
         self._numbers = count()
 
     def _define(self, head: str, body: str) -> str:
-        name = f"f{len(self._code)}"
+        name = f"_f{len(self._code)}"
         self._code.append(f"def {name}({head}):\n{indent(body, ' ')}")
         return name
 
     def function(self, name: str, *, hot: bool) -> Any:
-        """A function that was defined last: compiled where it was, else as Python runs it."""
+        """Returns the last defined function: its compiled form if there is one, else the interpreted one."""
         source = "".join(self._code)
         digest = hashlib.sha256(source.encode()).hexdigest()
         if hot:
@@ -180,7 +180,7 @@ class _CodeWriter:
             if not self._is_run(group):
                 body += f"value = {values[0]}\n{self._put_field(group[0][1], 'value')}"
                 continue
-            name = f"k{len(self._code)}"
+            name = f"_k{len(self._code)}"
             self._code.append(f"{name} = {{}}\n")
             names = "".join(f"value{n}, " for n, _ in group)
             parts = "".join(self._put_field(field, f"value{n}") for n, field in group)

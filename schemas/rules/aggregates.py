@@ -38,7 +38,8 @@ def shown(units: int | None) -> int | float | None:
     """Converts millionths to a JSON number."""
     if units is None:
         return None
-    return units // SCALE if units % SCALE == 0 else units / SCALE
+    # the compiled form of `/` rounds twice above 2**53
+    return units // SCALE if units % SCALE == 0 else operator.truediv(units, SCALE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,14 @@ beside the others, in parts. Each process gets the options of `PYTEST_ADDOPTS`.
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from deploy.compile import compiler
 
 ROOT = Path(__file__).resolve().parents[2]
 TIERS = ("unit", "property", "golden", "contract", "integration", "e2e", "faults", "sdks", "console")
@@ -22,8 +23,14 @@ AT_ONCE = 2 if (os.cpu_count() or 1) >= 4 else 1
 FAULTS = 3
 """Processes that share the files of the tier of faults."""
 LONGEST_FIRST = ("e2e", "console", "integration", "sdks", "contract", "unit", "property", "golden")
-COMPILED = ("property", "golden")
-"""Tiers whose own process runs the compiled modules; processes of a stack run them in every tier."""
+COMPILED = {
+    "property": ("sink_rows", "sink_block", "sink_dedupe", "webhook_messages", "rule", "segments_steps"),
+    "golden": (),
+}
+"""Tiers whose own process runs the compiled modules, and unit tests that run beside them so too.
+
+Processes of a stack run the compiled modules in every tier.
+"""
 TAIL = 200
 """Lines of a failed part that are said again at the end."""
 LEFT_OUT = "left out: "
@@ -46,9 +53,15 @@ def parts() -> list[TierPart]:
     """Returns the parts of all tiers, in the order of their start."""
     files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "faults").glob("test_*.py"))
     faults = [TierPart(f"faults-{n + 1}", files[n::FAULTS]) for n in range(FAULTS)]
-    compiled = ("-p", "schemas.compiled.use")
-    others = [TierPart(tier, [f"tests/{tier}"], compiled if tier in COMPILED else ()) for tier in LONGEST_FIRST]
+    others = [_part(tier) for tier in LONGEST_FIRST]
     return [part for pair in zip(faults, others, strict=False) for part in pair] + others[FAULTS:]
+
+
+def _part(tier: str) -> TierPart:
+    if tier not in COMPILED:
+        return TierPart(tier, [f"tests/{tier}"])
+    files = [f"tests/unit/test_{name}.py" for name in COMPILED[tier]]
+    return TierPart(tier, [f"tests/{tier}", *files], ("-p", "schemas.compiled.use"))
 
 
 def variables() -> dict[str, str]:
@@ -90,8 +103,8 @@ async def run_all(waiting: list[TierPart], options: list[str]) -> None:
 def main(options: list[str]) -> int:
     """Returns 0 if every part passed; the options are pytest's."""
     began, some = time.monotonic(), parts()
-    if shutil.which("cc") is None:
-        print(f"{LEFT_OUT}no C compiler: the tests run the sources alone, not their compiled form")
+    if compiler() is None:
+        print(f"{LEFT_OUT}the compiled form of the hot path: no C compiler, or no headers of Python")
     elif subprocess.run([sys.executable, "-m", "deploy.compile"], cwd=ROOT, check=False).returncode:
         return 1
     asyncio.run(run_all(some, options))

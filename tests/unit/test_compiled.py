@@ -1,4 +1,4 @@
-"""Compiled modules are found only while the sources are the compiled ones, and say the same as the sources."""
+"""Compiled modules are found only while the sources are the compiled ones, and give the same results as they do."""
 
 import shutil
 import subprocess
@@ -16,7 +16,8 @@ import sys
 if sys.argv[1] == "compiled":
     import schemas.compiled.use
 from processors.segments import unit
-from schemas.records import avro, codec, varint
+from schemas.records import codec
+from schemas.rules import aggregates
 from tests.support.builders import event, link
 
 texts = ["", "a", "\\x00", "\\N{PILE OF POO}", "x" * 127, "y" * 9000]
@@ -39,6 +40,7 @@ for wrong in ({"type": None}, {"timestamp_ms": 1 << 70}):
         print(codec.encode_event({**events[0], **wrong}))
     except (TypeError, OverflowError, ValueError) as error:
         print(type(error).__name__)
+print(aggregates.shown(16676471576955451))
 print(unit.__file__.rpartition(".")[2], file=sys.stderr)
 """
 """Records written, read and refused, on stdout; how the modules of segments were imported, on stderr."""
@@ -60,22 +62,35 @@ def test_compiled_functions_write_read_and_refuse_as_the_sources_do() -> None:
 
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the sources that may be compiled."""
-    for module in (*modules.MODULES, "schemas.records.avro"):
-        target = tmp_path / modules.source(module).relative_to(modules.ROOT)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(modules.source(module), target)
+    """A copy of the files that the compiler may read."""
+    for package in (*modules.PACKAGES, "deploy"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(modules, "ROOT", tmp_path)
     return tmp_path
 
 
-@pytest.mark.parametrize("module", [modules.MODULES[0], modules.MODULES[-1], "schemas.records.avro"])
-def test_an_edited_source_is_run_and_not_its_compiled_form(copy: Path, module: str) -> None:
+@pytest.mark.parametrize(
+    "edited",
+    [
+        "processors/segments/unit.py",
+        "schemas/records/records.py",
+        "schemas/records/codec.py",
+        "schemas/avro/event_batch.v2.avsc",
+        "deploy/compile.py",
+    ],
+)
+def test_after_an_edit_the_sources_are_run(copy: Path, edited: str) -> None:
     before = modules.folder.__wrapped__()
-    file = modules.source(module)
-    file.write_text(f"{file.read_text()}\n# an edit\n")
+    file = copy / edited
+    file.write_text(f"{file.read_text()}\n")
     assert modules.folder.__wrapped__() != before
     assert before.parent == copy / ".compiled"
+
+
+def test_where_nothing_was_compiled_no_source_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(modules, "ROOT", tmp_path)
+    modules.use()
+    assert not modules.is_used()
 
 
 def test_the_finder_knows_compiled_modules_alone(tmp_path: Path) -> None:
