@@ -18,7 +18,7 @@ from tests.support import image, services
 from tests.support.image import SERVICES, SERVING
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.timeout(1200)]
 
 
 class Containers:
