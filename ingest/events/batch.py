@@ -114,7 +114,7 @@ class Batch:
         return [item for item in items if item is not None]
 
     def _count(self, events: list[tuple[bool, Event]]) -> None:
-        """The task is done when each of them is stored: those whose id was made here, which has no copies, or given."""
+        """Sets the number of events that complete the task: copies with the same client-chosen id count once."""
         given = [event_key(event) for is_made, event in events if not is_made]
         self.task_id = ids.counted(UUID(self.task_id), len(events) - len(given) + len(set(given)))
         for _, event in events:

@@ -1,7 +1,7 @@
 """Encoded events in, micro-batches on `events` out; a future per batch tells when it is durable.
 
 The first event opens a batch; it closes when the record before it is acknowledged, or at 500 events or 256 KiB.
-So alone an event waits for nothing, and under load batches grow by themselves.
+So a single event does not wait, and batches grow under load.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class _OpenBatch:
 class BatchAccumulator:
     """Per partition one record is in flight and one batch is open; ``buffer_bytes`` bounds all waiting events.
 
-    A workspace may have as much waiting as it leaves free, so one alone fills half, and others find room beside it.
+    A workspace may use as many bytes as it leaves free: a single workspace fills half, and others find room.
     """
 
     def __init__(self, publish: Publish, partitions: int, *, deadline_s: float, buffer_bytes: int) -> None:

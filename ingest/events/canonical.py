@@ -97,7 +97,7 @@ def canonical(raw: RawEvent, caller: Caller) -> tuple[Event, list[str]]:
 def _check_campaign(
     raw: RawEvent, texts: dict[str, str], campaigns: Mapping[str, Campaign], warnings: list[str]
 ) -> None:
-    """A property of that name may be anything, so it is looked up where the event is about a message."""
+    """Checks the property only if the event is about a message: else that name may mean anything."""
     if raw.campaign_id is None and not str(raw.type).startswith("message."):
         return
     name, variant = texts["campaign_id"], texts["variant"]

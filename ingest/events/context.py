@@ -29,7 +29,7 @@ KNOWN = "/internal/contacts/known/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestContext:
-    """``ingest.events.operation.Desk`` of one request."""
+    """``DialectContext`` of one request."""
 
     edge: Edge
     read_api: ReadApiClient

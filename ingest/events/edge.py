@@ -35,7 +35,7 @@ from schemas.tracing.context import Traces, headers_of
 from schemas.tracing.spans import Tracer
 
 SMALL_FIELDS = 32 * 1024
-"""More than everything but properties, context and profile can take: seven identifiers and a dozen names."""
+"""Bytes assumed for all fields but properties, context and profile: seven identifiers, a dozen names."""
 
 
 @dataclass(slots=True)

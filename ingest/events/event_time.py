@@ -1,9 +1,9 @@
 """An event's time as its sender says it in, epoch milliseconds and the warnings about it out; pure.
 
-1. A time that cannot be read is refused by name. A lenient dialect takes the time of arrival in its place: its clients
-   drop a whole batch for one refusal. The text stays in the event's context.
-2. A client's clock is corrected by how far ``sent_at`` is from the arrival, up to two days. More than that is no
-   clock that is off: a history is imported, or the device has lost its date.
+1. An unreadable time is refused. A lenient dialect takes the time of arrival instead: its clients drop a whole batch
+   for one refusal. The text stays in the event's context.
+2. A client's clock is corrected by the time from ``sent_at`` to the arrival, up to two days. A larger difference is
+   not a wrong clock, but an import of old events or a device without a date.
 """
 
 from typing import Any

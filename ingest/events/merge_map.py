@@ -90,7 +90,7 @@ class MergeMapReplica:
             self._awaited.pop(contact_id, None)
 
     def version(self, contact_id: str) -> int:
-        """The place in the log of links that this edge's knowledge of the id comes from; 0: it never lost."""
+        """The version of the newest merge that this edge knows of the id; 0: it never lost."""
         row: bytes | None = self._db.get(contact_id.encode())
         return 0 if row is None else mergemap.version_of(row)
 

@@ -74,7 +74,7 @@ class DialectContext(Protocol):
         """The own contact id of an identifier; raises ``ApiError`` for one that identifies no person."""
 
     async def erase(self, contact_id: str, environment: str) -> None:
-        """Everything of a contact goes, in every store; raises ``ApiError`` (404)."""
+        """Erases a contact from every store; raises ``ApiError`` (404)."""
 
     def winner(self, contact_id: str) -> str:
         """The contact that the id belongs to, as far as the edge knows."""
@@ -174,7 +174,7 @@ def addresses_in(values: Mapping[str, Any], place: str) -> list[Identifying]:
 
 
 def is_address(kind: str, value: Any) -> bool:
-    """Whether a value may be one: a text, or of a phone the number that XML makes of digits."""
+    """Whether a value may be an address: text, or a phone's digits that XML made a number."""
     return isinstance(value, str) or (kind == identity.PHONE and type(value) is int)
 
 

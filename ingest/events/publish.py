@@ -55,7 +55,7 @@ class Publisher:
         key: bytes | None = None,
         headers: Headers | None = None,
     ) -> int:
-        """Its offset when it is durable, however long that takes; raises ``ApiError`` (503) where it is not taken."""
+        """Returns a record's offset when it is durable, with no deadline; raises ``ApiError`` (503) if it fails."""
         producer = self._producer
         try:
             sent = await (await producer.send(topic, value, key=key, partition=partition, headers=headers or None))

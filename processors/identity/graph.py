@@ -62,7 +62,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Refusal:
-    """A link that a guard refused; ``node`` is the identifier on the far side."""
+    """A refused link; ``type`` and ``value`` name the far identifier."""
 
     at_ms: int
     event_id: str
@@ -162,7 +162,7 @@ class Component:
         _trim(event_ids, MAX_EVIDENCE)
 
     def retract(self, pair: Pair, retraction: Retraction) -> bool:
-        """Whether evidence was removed. Forgets other facts of the pair as far as ``what`` covers them."""
+        """Adds a retraction and removes the evidence that it covers; returns whether any was removed."""
         self.retracted[pair] = retraction = self.retracted.get(pair, NOTHING) | retraction
         gone = {e for e in self.edges.get(pair, ()) if retraction.covers(e.at_ms, e.event_id, explicit=e.explicit)}
         if gone:

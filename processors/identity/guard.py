@@ -55,9 +55,9 @@ def refusal(a: Component, b: Component, pair: Pair, evidence: Evidence, limits: 
 
 
 def _are_two(a: Component, b: Component, pair: Pair, evidence: Evidence) -> bool:
-    """Whether the sender's earlier id is an identified person.
+    """Whether the earlier id is another identified person.
 
-    Senders also swap the two ids: a claimed id and a stranger's id are one person.
+    Senders swap ids too: a claimed earlier id and an unclaimed sender are one person.
     """
     kept, other = (a, b) if evidence.keeper in a.members else (b, a)
     if not other.is_claimed(evidence.place):

@@ -52,8 +52,8 @@ def new_links(
 
     The first event with a known identifier sends a link from the identifier to itself: the resolver learns from it
     which contact came first. The first call that makes an external id an identified person sends one too. Types in
-    ``apart`` link no contacts; an event whose strongest identifier has such a type stands alone. Anonymous ids beside a
-    sender that no call claims pass at once up to ``at_once`` ids.
+    ``apart`` link no contacts; an event whose strongest identifier has such a type stands alone. Of a known
+    sender's anonymous ids in track events, only ``at_once`` pass at once.
     """
     if not event["identifiers"]:
         return []

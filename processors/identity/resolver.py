@@ -14,7 +14,7 @@ from schemas.records.mergemap import VERSIONS_PER_RECORD
 from schemas.records.records import Change, Link, Merge
 
 VERSIONS_PER_LINK = 4
-"""A union takes the first; a split the first for separations, then for unions, then for reopened pairs."""
+"""A union takes the first version. A split takes three: for separations, unions and reopened pairs."""
 MAX_LINKS = 2000
 """Most links that may be put into one record; each takes its versions."""
 

@@ -20,7 +20,7 @@ from processors.identity.union import Resolver, far_of, merge_of, node_of
 from schemas.records.records import LIFT, Identifier, Link, Merge, Rebuild
 
 MAX_HOOD = 5000
-"""Most identifiers of contacts that refusals tie to the split contact, evaluated together; beyond, refusals stay."""
+"""A split evaluates its contact and contacts tied by refusals, up to so many identifiers; other refusals stay."""
 
 
 def retract(resolver: Resolver, links: Sequence[Link], version: int) -> list[Merge]:

@@ -25,7 +25,7 @@ REMEMBER_MS = 7 * DAY_MS
 
 
 class IdentityStage:
-    """Runs identity for a partition number: its three inputs share tables; events read only the merge map.
+    """Runs identity for a partition number: its three inputs share tables; events do not read the graph.
 
     Load all workspaces' settings before the first link: an empty ``ControlState`` means the defaults.
     """

@@ -61,8 +61,8 @@ class Graph:
     def _leads_nowhere(self, component: Component, node: str) -> bool:
         """Whether the component that contains this one has been divided without it.
 
-        Then a crash kept this union of the step that runs again now: the repeat has reached the division, and will
-        reach the union.
+        Then this union is left from a crash. The same step runs again now: it has made the division, and will make
+        the union.
         """
         on_the_way: list[Component] = []
         end = component

@@ -141,7 +141,7 @@ class Resolver:
         return [merge_of(link, node, member, winner, version) for node, member in renamed]
 
     def reemit_link(self, link: Link, nodes: Mapping[str, Identifier], version: int) -> list[Merge]:
-        """Sends the unchanged contacts of these again, so their senders send the pair again."""
+        """Sends the unchanged winners of these nodes, so their senders send the pair again."""
         merges = []
         for node, named in nodes.items():
             component = self.graph.find(node, named, UNSEEN)

@@ -31,7 +31,7 @@ class Cause:
 class ChangeEmitter:
     """Appends one contact's changes to ``changes``, the list of its unit, in the order of their causes.
 
-    ``started_ms`` is our own clock's: a repeat of the unit has a later one, and newer versions with it.
+    ``started_ms`` is the unit's start by our clock: a repeat of the unit gives newer versions.
     """
 
     __slots__ = ("_changes", "_contact_id", "_plan", "_segments", "_started_ms", "has_emitted")
@@ -49,7 +49,7 @@ class ChangeEmitter:
     def evaluate(
         self, contact: Contact, segments: Iterable[str], cause: Cause, now_ms: int
     ) -> tuple[list[str], list[str]]:
-        """Bring these memberships up to date; the segments that the contact entered and left by it."""
+        """Updates these memberships; returns the segments that the contact entered and left."""
         plan, members = self._plan, contact.members
         entered: list[str] = []
         left: list[str] = []

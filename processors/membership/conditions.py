@@ -1,6 +1,6 @@
 """The segments of one workspace and environment in, a Plan out: conditions to count, segments that an event affects.
 
-A segment that refers to another is concerned by all that concerns the other, and its rule changes with the other's.
+A segment that refers to another is affected by the same events, and its version changes with the other's rule.
 """
 
 import logging
@@ -102,9 +102,9 @@ def compile_plan(
     before: Plan | None = None,
     lists: Mapping[str, ValueList] | None = None,
 ) -> Plan:
-    """A segment whose rule cannot be read or evaluated is disabled, not an error; so is one that was ``before``.
+    """Disables a segment with an invalid or failing rule, and an unchanged segment that ``before`` disabled.
 
-    A changed list is a changed rule: the versions of the segments that it decides on change with its content.
+    A segment's version changes with its rule, and with the content of the lists that the rule uses.
     """
     defined = sorted(segments, key=lambda segment: segment.id)
     by_id, values = {segment.id: segment for segment in defined}, lists or {}

@@ -32,7 +32,7 @@ class Versioned:
     revision: int
 
     def next_version(self, now_ms: int) -> int:
-        """Greater than every version before it, those included that a crash has kept out of the state.
+        """Returns a version greater than all earlier ones, even if a crash kept them out of the state.
 
         So it follows the clock, and not the number of changes.
         """
@@ -262,7 +262,7 @@ def identify(contact: Contact, kind: str, value: str, time_ms: int, event_id: st
 
 
 def shrink(contact: Contact) -> list[str]:
-    """Make a contact fit into a row, at the cost of its oldest attributes, then events; the attributes that went."""
+    """Drops the oldest attributes, then events, until a contact fits into a row; returns the attributes' names."""
     gone = []
     while len(dump(contact)) > MAX_ROW:
         if contact.attributes:

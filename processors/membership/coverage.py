@@ -1,4 +1,4 @@
-"""The conditions that a partition has counted over all of history in, the segments that lack some out; pure.
+"""Conditions that a partition counted over all history in; segments that still lack conditions out; pure.
 
 A condition is covered once the history of every contact of the partition has been fed; a segment is pending until all
 its conditions are. A condition that leaves the plan is forgotten at once: contacts drop its events.

@@ -26,7 +26,7 @@ def _text(stamped: Stamped) -> bytes:
 
 
 def newest(entries: Entries, most: int) -> list[str]:
-    """Keep the newest few; returns the dropped names. An entry behind them stays behind: order does not matter."""
+    """Keeps the newest ``most`` entries; returns the dropped names. The order of writes does not matter."""
     if len(entries) <= most:
         return []
     ordered = sorted(entries, key=lambda name: (entries[name][1], entries[name][2], name))

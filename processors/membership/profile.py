@@ -122,7 +122,7 @@ def consents_of(fields: ProfileFields, place: str = "consents") -> dict[str, boo
 
 
 def all_consents(fields: ProfileFields) -> dict[str, bool | None]:
-    """Consents that were given or withdrawn, and those that only hold."""
+    """Consents of ``consent_state`` and ``consents``; the latter win."""
     if "consent_state" not in fields:
         return consents_of(fields) if "consents" in fields else {}
     return {**consents_of(fields, "consent_state"), **consents_of(fields)}
@@ -136,7 +136,7 @@ def _devices(fields: ProfileFields) -> ProfileFields:
 
 
 def _write_all(entries: Entries, values: ProfileFields, stamp: Stamp, most: int) -> tuple[set[str], bool]:
-    """Names whose value is another one now, and whether any entry is."""
+    """The names whose value changed, and whether any entry changed."""
     changed: set[str] = set()
     kept = False
     if not values:
@@ -170,7 +170,7 @@ def trim(contact: Contact) -> None:
 
 
 MOST_RECEIPTED = 64 * 1024
-"""Bytes of a contact that an answer is made of; a larger one is read where it is stored."""
+"""Most bytes of a contact in a receipt; a larger contact is read from the database."""
 
 
 def snapshot(contact: Contact) -> bytes:
@@ -179,7 +179,7 @@ def snapshot(contact: Contact) -> bytes:
 
 
 def receipted(contact_id: str, contact: Contact) -> bytes:
-    """The contact for the answer to a write of it, with its segments; empty: it is too large, or not complete."""
+    """The contact for the receipt of a write, with its segments; empty if it is too large or incomplete."""
     if contact.pending:
         return b""
     shown = orjson.dumps({"id": contact_id, **_shown(contact), "segments": sorted(contact.members)})

@@ -57,7 +57,7 @@ class ContactSession:
         return self._changed or self._emitter.has_emitted
 
     def reemit(self, segments: Iterable[str]) -> None:
-        """Emit at the end how these memberships are, whether or not they change."""
+        """Makes ``finish`` emit these memberships, even if they do not change."""
         self._reemitted = self._reemitted.union(segments)
 
     def finish(self) -> None:
@@ -186,7 +186,7 @@ class ContactSession:
         self._evaluate(contact, self.plan.segments, cause)
 
     def _carry(self, contact: Contact, brought: set[str], cause: Cause) -> None:
-        """The segments that only the loser was in: they are kept without a word, or the person leaves them now."""
+        """Carries over the memberships that only the loser had, or emits that the person leaves them now."""
         plan = self.plan
         judged = [s for s in brought if s in plan.segments and s not in plan.pending and s not in plan.disabled]
         self._evaluate(contact, judged, Cause(CARRIED, cause.at_ms, cause.event_id))
@@ -196,7 +196,7 @@ class ContactSession:
                 self._emitter.membership(contact, segment, cause, member=False, at_ms=cause.at_ms, version=version)
 
     def merge_into(self, contact: Contact, merge: Merge) -> None:
-        """Another contact takes over; the caller sends this one's state there."""
+        """Redirects the contact to its winner; the caller sends its state on."""
         cause = Cause(CARRIED, min(merge["at_ms"], self.now_ms), merge["event_id"])
         for segment in list(contact.members):
             self._emitter.leave(contact, segment, cause)
@@ -204,7 +204,7 @@ class ContactSession:
         self.redirect(redirect, merge)
 
     def redirect(self, redirect: Redirect, merge: Merge) -> None:
-        """The contact is another one from now on."""
+        """Makes the row a redirect to the winner."""
         redirect.winner, redirect.version = merge["winner"], merge["version"]
         self.row, self._changed, self._profile_changed = redirect, True, False
         self._emitter.emit(
@@ -263,7 +263,7 @@ class ContactSession:
     # --- applying events
 
     def _consent(self, event: Event, given: dict[str, bool | None], stamp: Stamp) -> None:
-        """Each consent that was given or withdrawn, at its time, whichever of them holds today."""
+        """Emits each consent that the event gave or withdrew, even if a later one holds."""
         at_ms, event_id = stamp
         key = sameness.event_key(event)
         for name, value in given.items():

@@ -21,7 +21,7 @@ def absorb_of(
     state: bytes = b"",
     rebuild: Rebuild | None = None,
 ) -> Absorb:
-    """Returns the records that a merge or a split sends from the loser to a winner."""
+    """Returns the record that a merge or a split sends from the loser to a winner."""
     return Absorb(
         workspace=merge["workspace"],
         environment=merge["environment"],

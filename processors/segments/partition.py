@@ -18,7 +18,7 @@ SCANNED = b"!scanned"
 BEHIND_MS = 1000
 """A record older than this belongs to a backlog."""
 QUIET_MS, START_MS = 250, 1000
-"""After so long without a record a backlog has ended; so long after a start without one, there is none."""
+"""A backlog ends after so long without a record; after a start, late timers wait so long for a backlog."""
 
 Signature = tuple[PlanVersion, bool, int]
 """The values from which the segments' states follow: plans, whether a scan is open, number of disabled segments."""

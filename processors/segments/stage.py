@@ -134,7 +134,7 @@ class SegmentsStage:
     # --- new rules
 
     def has_work(self, partition: int) -> bool:
-        """Whether contacts may follow an old plan, or a backfill waits."""
+        """Whether an erasure, scan, backfill or announcement waits."""
         opened = self._open[partition]
         self._compare(opened, partition)
         if erase.awaited(self._control, partition):

@@ -32,11 +32,11 @@ class ReplayWindow:
     """Outputs that a crash may have published without saving the state."""
 
     until_ms: int
-    """Records and due times up to here may have been in the unit that was cut off."""
+    """Records and due times up to here may have been in the interrupted unit."""
     plans: bool
-    """It may have gone by another plan than today's."""
+    """The unit may have used another plan."""
     following: bool
-    """It may have made contacts follow a plan that do not yet."""
+    """It may have moved contacts to a plan without saving."""
 
 
 class UnitOfWork:

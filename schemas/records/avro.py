@@ -289,7 +289,7 @@ def reader(
     *,
     hot: bool = False,
 ) -> Read:
-    """(bytes, where a record begins) -> the record and where it ends: beyond the bytes, where these end too early.
+    """(bytes, start of a record) -> the record and its end, which is beyond the bytes if these are cut short.
 
     The function raises ``ValueError`` or ``IndexError`` for malformed bytes; its cost is linear in the bytes. With
     ``only`` it reads these fields alone, and costs less. Items of a batch with fields of ``places`` get a tuple

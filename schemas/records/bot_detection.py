@@ -63,7 +63,7 @@ def quoted(texts: tuple[str, ...]) -> str:
 
 
 def machine_sql(flag: str, agent: str, ip: str) -> str:
-    """True where the SQL of a provider's word is, or of a user agent or an address is a machine's."""
+    """SQL that is true if ``flag`` is true, or if user agent or address are a machine's."""
     in_ranges = " OR ".join(f"isIPAddressInRange({ip}, '{network}')" for network in RANGES)
     return (
         f"({flag} OR {agent} IN ({quoted(EXACT)}) OR multiSearchAny(lower({agent}), [{quoted(PARTS)}])"

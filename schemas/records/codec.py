@@ -211,7 +211,7 @@ def decode_placed_events(data: bytes) -> list[PlacedEvent]:
 
 
 def forward_event(event: PlacedEvent, data: bytes) -> bytes:
-    """``encode_event`` of an event of this record of which no more than contact, origin and ``repeat`` are others now.
+    """Like ``encode_event``, for an event of this record that differs only in contact, origin and ``repeat``.
 
     The rest is copied, which costs a third.
     """

@@ -30,7 +30,7 @@ APART = frozenset({DEVICE_ID})
 """Types whose identifiers tie no contacts together, unless a workspace says otherwise: people share devices."""
 CUSTOM, TOTAL = "custom", "total"
 LIMITS = {EXTERNAL_ID: 1, EMAIL: 5, PHONE: 5, ANONYMOUS_ID: 1000, DEVICE_ID: 1000, CUSTOM: 5, TOTAL: 1000}
-"""How many identifiers of a type one contact may have, of each other type, in all; a workspace may say otherwise."""
+"""Most identifiers of a contact by type, of each custom type, and in all; a workspace may set other limits."""
 
 _NOBODY = frozenset(
     "null none nil undefined nan true false 0 -1 guest anonymous anonymous_id distinct_id distinctid user "

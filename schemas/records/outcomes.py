@@ -1,4 +1,4 @@
-"""An accepted event that becomes no row in; the reason, as a record with its place and without its contact, out; pure.
+"""An accepted event without a row in; the reason with the event's place, but without its contact, out; pure.
 
 Each place on `events` has one outcome: stored, duplicate, quarantined or suppressed. Stored events and duplicates have
 rows of their own; of the others only this record remains.

@@ -1,7 +1,7 @@
-"""A record in, whether every contact id in it is one of its own workspace's environment, out; pure.
+"""A record in; whether all contact ids in it belong to its workspace and environment out; pure.
 
-Contact ids carry their tenant (``schemas/records/identity.py``), so a stage tells a foreign one without asking. The
-edge refuses it; this is the wall behind: a record that names one is never applied.
+Contact ids carry their tenant (``schemas/records/identity.py``), so a stage finds a foreign id without a query. The
+edge refuses it; this is the second check: no stage applies a record with one.
 """
 
 from collections.abc import Collection, Mapping

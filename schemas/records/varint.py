@@ -3,7 +3,7 @@
 SHORT = 4096
 _MOST_KEPT = 4096
 _EIGHT, _LEAST_BITS = 8, 49
-"""Bytes of a version. Contacts that change together have the same few, so they are looked up."""
+"""A version's bytes; it has more than 49 bits. Contacts share versions, so these are cached."""
 _read: dict[bytes, int] = {}
 _written: dict[int, bytes] = {}
 

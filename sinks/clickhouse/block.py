@@ -1,4 +1,4 @@
-"""Records as they were read in; blocks that never cut a record out; pure."""
+"""Fetched records in; blocks of whole records out; pure."""
 
 from collections import deque
 from collections.abc import Iterable, Sequence

@@ -2,9 +2,9 @@
 
 1. When partitions are assigned, the tables give the positions to resume at (`sinks/clickhouse/resume.py`); until then
    the sink drops all fetched records.
-2. Offsets are committed a few times a second, after their rows are stored. They are only where the search for the
-   position starts: the data is the checkpoint, so a crash before a commit stores nothing twice.
-3. While ClickHouse is away the lanes hold and fill, then their partitions are paused: the lag grows in Kafka.
+2. Offsets are committed a few times a second, after their rows are stored. The search for the position only
+   starts there: the rows are the checkpoint, so a crash before a commit stores nothing twice.
+3. While ClickHouse is away the inserters fill, then their partitions are paused: the lag grows in Kafka.
 4. The sink releases partitions after their last block has ended, or 5 s later without it.
 5. A request to read a topic again (`sinks/clickhouse/rereads.py`) opens a new session at the requested position.
 """
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 COMMIT_EVERY_S = 0.25
 PACE_S = 0.025
-"""Records are taken at most this often: the broker answers a question for many as cheaply as one for a single one."""
+"""Shortest time between fetches: a fetch of many records costs the broker as little as a fetch of one."""
 GIVE_AWAY_S = 5.0
 
 
@@ -56,7 +56,7 @@ class Assignment:
         self.inserters: dict[str, StreamInserter] = {}
 
     async def open(self) -> None:
-        """Find out where to go on; then the lanes run."""
+        """Starts each inserter at its position."""
         loop = self._loop
         inserters = {}
         committed = await committed_of(loop.settings)

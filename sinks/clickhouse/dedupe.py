@@ -1,10 +1,10 @@
 """Events of one partition in; each as new, a client's duplicate, or a replay of an earlier stage out; pure.
 
-1. Per origin partition the places on `events` only grow, but for repeats after a crash: a place at or below the
-   highest one seen is a suspect. It is a repeat only if its row is known to be stored: a crash may also have let a
-   later place through and not this one.
-2. A client's retry has been marked by the identity stage (``repeat``). The events of the recent past are the second
-   line: the window is bounded, and what it misses the table collapses.
+1. Places on `events` only grow within an origin partition, except for repeats after a crash. So a place at or below
+   the highest place seen is a suspect. It is a repeat only if its row is known to be stored: a crash may also have
+   let only a later place through.
+2. The identity stage has marked a client's retry (``repeat``). A window of recent events is the second check. It is
+   bounded, and the table collapses the copies that it misses.
 """
 
 from enum import Enum, auto

@@ -2,11 +2,11 @@
 
 1. Rows are stored, then receipts are sent, then the offsets may be committed. A crash between any two repeats work;
    the stored places and the tables' keys make that harmless.
-2. An event alone is stored at once. Under load the next block gathers while its predecessor is stored, and for four
-   times as long as that took, so the database is busy with a stream a fifth of the time. A block is due after
-   ``block_ms``; where storing alone takes about that long, the next waits half as long again: a database that is
-   slow gets fewer and larger blocks, and other processes of its machine keep their pace.
-3. Rows that are refused are halved until the one at fault is found; it goes to quarantine, its neighbours are stored.
+2. A single event is stored at once. Under load the next block gathers while a block is stored, and then for four times
+   as long as that took, so a stream keeps the database busy a fifth of the time. Storing and waiting take ``block_ms``
+   at most, but the wait is at least half of the storing: a slow database gets fewer and larger blocks, and other
+   processes of its machine keep their pace.
+3. Refused rows are halved until the bad row is found; it goes to quarantine, and the other rows are stored.
 """
 
 import asyncio

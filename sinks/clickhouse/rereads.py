@@ -2,8 +2,8 @@
 
 1. A request stays on `control` for ever; its time is its number. Every sink sees it, also a sink that starts later.
 2. A commit carries the number of the newest request that the position accounts for. Until that request is finished it
-   also carries the position up to which rows are stored again even if the tables have them. A sink that dies meanwhile
-   resumes there. A group without such a note performs the requests again, which changes nothing: the tables collapse
+   also carries the offset up to which rows are stored again even if the tables have them. After a crash a sink resumes
+   at the commit. A group without such a note performs the requests again, which changes nothing: the tables collapse
    repeats by their keys.
 """
 

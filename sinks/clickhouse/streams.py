@@ -2,7 +2,7 @@
 
 1. Rows at or below a table's last stored place are stored already and are skipped, but their receipts are sent
    again: they may not have been sent before.
-2. A receipt follows the rows that its event and everything before it in the partition became.
+2. A receipt comes after the rows of its event and of all earlier records of the partition.
 """
 
 from collections import defaultdict
@@ -38,7 +38,7 @@ Lane = tuple[str, int]
 """A table and the number of one of its lanes (``Writer.lanes``)."""
 
 StoredPlaces = Callable[[Sequence[EventPosition]], Awaitable[dict[EventPosition, str]]]
-"""The places of `events` among these that have a row, and its event id; asks ClickHouse."""
+"""Queries ClickHouse for the event ids of the rows at these places of `events`."""
 
 
 @dataclass(slots=True)

@@ -196,7 +196,7 @@ class Writer:
         return [(*row[:3], key_from(*row[3:])) for row in rows]
 
     async def stored_places(self, places: Sequence[EventPosition]) -> dict[EventPosition, str]:
-        """The places of `events` among these that have a row, and its event id."""
+        """Returns the event ids of the rows at these places of `events`."""
         stored: dict[EventPosition, str] = {}
         for origin in {place[0] for place in places}:
             offsets = [offset for partition, offset, _ in places if partition == origin]
