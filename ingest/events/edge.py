@@ -35,7 +35,7 @@ from schemas.tracing.context import Traces, headers_of
 from schemas.tracing.spans import Tracer
 
 SMALL_FIELDS = 32 * 1024
-"""Bytes assumed for all fields but properties, context and profile: seven identifiers, a dozen names."""
+"""Bytes assumed for all fields but properties, context, profile and the values of identifiers."""
 
 
 @dataclass(slots=True)
@@ -80,6 +80,7 @@ class Edge:
     def check_size(self, event: Event, place: str) -> None:
         """Raises ``ApiError`` if ``submit`` might refuse the event as too large: assumes the largest small fields."""
         size = len(event["properties"]) + len(event["context"]) + len(event["profile"])
+        size += sum(len(identifier["value"].encode()) for identifier in event["identifiers"])
         if size + SMALL_FIELDS > self.settings.max_event_bytes:
             raise _too_large(self.settings, event).at(place)
 

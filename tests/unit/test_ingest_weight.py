@@ -11,10 +11,12 @@ import pytest
 from ingest.dialects.segment import MOST_COMMON
 from ingest.events.batch import TURN_S
 from ingest.events.canonical import MOST_IDENTIFIERS, Caller, canonical
+from ingest.events.edge import SMALL_FIELDS
 from ingest.events.raw import RawEvent
 from ingest.receivers import ses
 from schemas.control import static_segments
 from schemas.errors import ApiError
+from schemas.records.codec import encode_event
 from schemas.records.records import TRACK
 from tests.support.edge import NOW_MS, PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 
@@ -52,6 +54,19 @@ def test_an_event_has_a_bounded_number_of_identifiers() -> None:
     with pytest.raises(ApiError, match="identifiers") as refused:
         canonical(_event(identifiers=phones), CALLER)
     assert refused.value.param == f"phones[{MOST_IDENTIFIERS}]"
+
+
+def test_an_event_that_fits_beforehand_fits_when_it_is_sent(tmp_path: Path) -> None:
+    edge = memory_edge(tmp_path, MemoryLog())
+    many = [("anonymous_id", f"{i:03}" + "\N{PILE OF POO}" * 100, f"ids[{i}]") for i in range(MOST_IDENTIFIERS)]
+    event = canonical(_event(identifiers=many), CALLER)[0]
+    room = edge.settings.max_event_bytes - len(encode_event(event))
+    event["properties"] = b"x" * (room + 1)
+    assert len(encode_event(event)) > edge.settings.max_event_bytes
+    with pytest.raises(ApiError, match="larger than"):
+        edge.check_size(event, "events[1]")
+    event["properties"] = b"x" * (room - SMALL_FIELDS)
+    edge.check_size(event, "events[1]")
 
 
 async def test_a_profile_with_thousands_of_phones_is_refused_by_name(tmp_path: Path) -> None:
