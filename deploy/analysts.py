@@ -27,6 +27,7 @@ from schemas.api.requests.body import Slug
 from schemas.errors import CannotStart
 from schemas.service.process import read_settings
 from schemas.settings import Settings
+from schemas.sql_text import literal
 
 TABLES = (
     *("accepted", "campaigns", "consent_changes", "contact_memberships", "contact_merges", "contact_overrides"),
@@ -94,7 +95,7 @@ def rendered(
 ) -> Iterator[str]:
     """Statements in their order, each as often as it likes to be run."""
     database, some = settings.clickhouse_database, tuple(analysts)
-    where = f" ON CLUSTER {_quoted(on_cluster)}" if on_cluster else ""
+    where = f" ON CLUSTER {literal(on_cluster)}" if on_cluster else ""
     own = urlsplit(settings.clickhouse).username or "default"
     for table in TABLES:
         yield (
@@ -126,18 +127,13 @@ def _user(database: str, analyst: Analyst, where: str, salt: str) -> Iterator[st
 
 def _roles(database: str, analyst: Analyst) -> list[tuple[str, str]]:
     """Names of roles, each with what its rows have to meet; no part of a name holds a dot."""
-    here = f"workspace = {_quoted(analyst.workspace)}"
+    here = f"workspace = {literal(analyst.workspace)}"
     if not analyst.environments:
         return [(f"{database}.{analyst.workspace}", here)]
     return [
-        (f"{database}.{analyst.workspace}.{name}", f"{here} AND environment = {_quoted(name)}")
+        (f"{database}.{analyst.workspace}.{name}", f"{here} AND environment = {literal(name)}")
         for name in sorted(set(analyst.environments))
     ]
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def _named(name: str) -> str:

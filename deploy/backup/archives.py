@@ -18,6 +18,7 @@ from deploy.backup.manifest import Archive
 from deploy.backup.object_store import Bucket
 from deploy.backup.tables import ordered, tables_at
 from schemas.errors import CannotStart
+from schemas.sql_text import literal
 
 Say = Callable[[str], None]
 
@@ -58,12 +59,8 @@ def restore_statement(archive: Archive, bucket: Bucket, database: str) -> str:
 
 def _place(archive: Archive, bucket: Bucket) -> str:
     values = [f"{bucket.url}/{archive.path}", *((bucket.key, bucket.secret) if bucket.key else ())]
-    token = [f"session_token = {_quoted(bucket.token)}"] if bucket.token else []
-    return f"S3({', '.join([*map(_quoted, values), *token])})"
-
-
-def _quoted(value: str) -> str:
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    token = [f"session_token = {literal(bucket.token)}"] if bucket.token else []
+    return f"S3({', '.join([*map(literal, values), *token])})"
 
 
 async def archive_tables(

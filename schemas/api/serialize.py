@@ -27,6 +27,7 @@ from schemas.control.launch_jobs import LaunchJob
 from schemas.control.quarantine_jobs import QuarantineJob
 from schemas.limits import DELIVERIES, EVENTS
 from schemas.records import identity
+from schemas.sql_text import literal
 from schemas.times import iso
 from schemas.typed.values import COLUMNS
 
@@ -205,11 +206,10 @@ def made_receiver(record: Receiver, base_url: str) -> ReceiverMadeShape:
 
 def typed_column(record: TypedColumn, filled_ms: int | None) -> TypedColumnShape:
     """``filled_ms``: since when all stored events have it; ``column`` is how SQL names it."""
-    quoted = record.property.replace("\\", "\\\\").replace("'", "\\'")
     return {
         "property": record.property,
         "type": record.type,
-        "column": f"{COLUMNS[record.type]}['{quoted}']",
+        "column": f"{COLUMNS[record.type]}[{literal(record.property)}]",
         "status": "filling" if filled_ms is None else "ready",
         "created_at": iso(record.created_ms),
         "filled_at": None if filled_ms is None else iso(filled_ms),

@@ -19,6 +19,8 @@ from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from schemas.sql_text import literal
+
 APPLE = "Mozilla/5.0"
 GMAIL = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
@@ -59,7 +61,7 @@ RANGES = ("64.235.144.0/20", "209.222.80.0/21")
 
 def quoted(texts: tuple[str, ...]) -> str:
     """A list of SQL strings; for constants of ours alone, a client's values travel as parameters."""
-    return ", ".join("'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'" for text in texts)
+    return ", ".join(map(literal, texts))
 
 
 def machine_sql(flag: str, agent: str, ip: str) -> str:

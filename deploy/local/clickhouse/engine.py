@@ -26,6 +26,7 @@ from deploy.local.clickhouse.native_blocks import TIME_ZONES, Version, has_time_
 from deploy.local.clickhouse.native_types import UnmeasurableError
 from deploy.local.clickhouse.repair import DEFINES, keep, repair
 from deploy.local.clickhouse.sql import Statement
+from schemas.sql_text import literal
 
 if TYPE_CHECKING:
     from chdb.state.sqlitelike import Connection
@@ -172,11 +173,7 @@ def _prepare(connection: "Connection", question: EngineQuery) -> None:
             raise refusal(115, "UNKNOWN_SETTING", f"Unknown setting '{name}'.")
     if question.database:
         connection.query("USE `" + question.database.replace("\\", "\\\\").replace("`", "\\`") + "`")
-    connection.query("SET " + ", ".join(f"{name}={quote(value)}" for name, value in settings.items()))
-
-
-def quote(value: str) -> str:
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    connection.query("SET " + ", ".join(f"{name}={literal(value)}" for name, value in settings.items()))
 
 
 def _query(connection: "Connection", question: EngineQuery) -> QueryResult:

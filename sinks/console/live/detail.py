@@ -5,6 +5,8 @@ from typing import Any
 
 import orjson
 
+from schemas.sql_text import literal
+
 _FIELDS = ("type", "timestamp", "properties", "campaign_id", "message_id", "variant", "channel")
 _NATIVE = frozenset({"user_id", "external_id", "email", "phone", "anonymous_id", "device_id"})
 
@@ -54,10 +56,5 @@ def curl_of(base: str, key: str, event: dict[str, Any]) -> str:
 def sql_of(workspace: str, environment: str, event_id: str) -> str:
     """Returns the query of the event's row."""
     where = {"workspace": workspace, "environment": environment, "event_id": event_id}
-    conditions = "\n  AND ".join(f"{name} = '{text_of(value)}'" for name, value in where.items())
+    conditions = "\n  AND ".join(f"{name} = {literal(value)}" for name, value in where.items())
     return f"SELECT * FROM headwater.events_resolved\nWHERE {conditions}"  # noqa: S608 - to be read, never run here
-
-
-def text_of(value: str) -> str:
-    """Escapes a text for a literal of ClickHouse."""
-    return value.replace("\\", "\\\\").replace("'", "\\'")
