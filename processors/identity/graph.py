@@ -18,6 +18,9 @@ from schemas.records.records import ALIAS
 
 UNSEEN = 1 << 62
 """The place in the log of an identifier that no record has named yet."""
+EARLIER = 1 << 12
+"""Added to the position of a second external id of an event: later than all events of the record, so that it never
+gives the contact its id before the first one."""
 Pair = tuple[str, str]
 """The own contact ids of two identifiers, the smaller one first."""
 

@@ -16,9 +16,6 @@ from processors.runtime.stage import PartitionState
 from schemas.records import identity
 from schemas.records.records import IDENTIFY, Change, Identifier, Link, Merge, Rebuild
 
-EARLIER = 1 << 12
-"""Added to the position of a second external id of an event: later than all events of the record, so that it never
-gives the contact its id before the first one."""
 LimitsOf = Callable[[str], Limits]
 """Returns the limits of a workspace."""
 
@@ -89,7 +86,7 @@ class Resolver:
                 self.claim(left, a, version)
             return []
         is_earlier = link["a"]["type"] == link["b"]["type"] == identity.EXTERNAL_ID
-        right = self.graph.find(b, link["b"], position + EARLIER if is_earlier else position)
+        right = self.graph.find(b, link["b"], position + graph.EARLIER if is_earlier else position)
         pair = graph.pair_of(a, b)
         # a crash may have kept a retraction on one side only
         retraction = left.retracted.get(pair, NOTHING) | right.retracted.get(pair, NOTHING)

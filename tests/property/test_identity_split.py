@@ -105,6 +105,9 @@ def test_split_of_what_was_merged_is_never_merged(
     st.randoms(use_true_random=False),
 )
 @settings(max_examples=800, deadline=None)
+@example(
+    [("external_id:2", "external_id:1", 1), ("external_id:1", "external_id:3", 1)], [], set(), {1}, random.Random(1)
+)
 def test_with_refusals_it_is_the_log_without_what_was_taken_back(
     pairs: list[tuple[str, str, int]],
     later: list[tuple[str, str, int]],
