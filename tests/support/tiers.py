@@ -34,6 +34,10 @@ Processes of a stack run the compiled modules in every tier.
 TAIL = 200
 """Lines of a failed part that are said again at the end."""
 LEFT_OUT = "left out: "
+ERROR = "E  "
+"""How pytest begins a line of an error."""
+ERRORS = 15
+"""Lines of errors of a failed part that are said again after the verdicts."""
 
 
 @dataclass(slots=True)
@@ -45,6 +49,8 @@ class TierPart:
     options: tuple[str, ...] = ()
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL))
     left_out: list[str] = field(default_factory=list)
+    errors: dict[str, None] = field(default_factory=dict)
+    """The first different lines of its tests' errors, in their order."""
     seconds: float = 0.0
     code: int | None = None
 
@@ -86,6 +92,8 @@ async def run(part: TierPart, options: list[str]) -> None:
         part.lines.append(text)
         if text.startswith(LEFT_OUT):
             part.left_out.append(text.removeprefix(LEFT_OUT))
+        if text.startswith(ERROR) and len(part.errors) < ERRORS:
+            part.errors[text[:400]] = None
         print(f"{part.name:<11} | {text}", flush=True)
     part.code, part.seconds = await process.wait(), time.monotonic() - began
 
@@ -119,6 +127,8 @@ def main(options: list[str]) -> int:
         print(
             f"{part.name:<11} {part.seconds:6.0f} s  {verdict:<10} {part.lines[-1].strip(' =') if part.lines else ''}"
         )
+    for part in failed:
+        print(f"\n{part.name}: the first lines of its errors", *part.errors, sep="\n")
     print(f"{len(some) - len(failed)} of {len(some)} parts passed in {time.monotonic() - began:.0f} s")
     return 1 if failed else 0
 
