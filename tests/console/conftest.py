@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, BrowserType, Error, async_playwright
 
 from tests.console.browsing import Watched, code_of, watched
 from tests.sdks.runtimes import chromium
 from tests.support.stack import LocalStack, local_stack
+
+STARTS = 3
 
 
 @pytest.fixture(scope="session")
@@ -18,12 +20,22 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
         yield running
 
 
+async def launch(browser: BrowserType) -> Browser:
+    """Starts Chromium; again if it does not start, because these tests are about pages, not about its start."""
+    for start in range(1, STARTS + 1):
+        try:
+            return await browser.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"])
+        except Error as error:
+            if start == STARTS:
+                raise
+            print(f"start {start} of Chromium failed: {error}")
+    raise AssertionError("unreachable")
+
+
 @pytest.fixture(scope="session")
 async def browser(stack: LocalStack) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(
-            executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
+        launched = await launch(playwright.chromium)
         yield launched
         await launched.close()
 
