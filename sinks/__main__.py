@@ -30,7 +30,6 @@ from schemas.service.process import announce_ready, read_settings, set_up_loggin
 from schemas.settings import Settings, variable
 from schemas.topics import EVENTS
 from schemas.tracing.start import started
-from sinks.clickhouse.connect import Ping
 from sinks.clickhouse.consumer import ClickHouseConsumer
 from sinks.clickhouse.metrics import NAME, source_of
 from sinks.clickhouse.rereads import Rereads
@@ -43,6 +42,7 @@ from sinks.maintenance.mend import Mender
 from sinks.maintenance.retention import RetentionKeeper
 from sinks.maintenance.typed_columns import TypedColumnKeeper
 from sinks.quarantine.replayer import QuarantineReplayer
+from sinks.shards.replicas import HostPings
 from sinks.shards.writer import writer_of
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ async def _store(settings: Settings) -> None:
 
     needs = {
         "kafka": Probe(settings, EVENTS).ask,
-        "clickhouse": Ping(settings).ask,
+        "clickhouse": HostPings(writer.hosts).ask,
         "rows": loop.writer.check,
         "again": loop.check_again,
         "parts": mender.check,

@@ -7,11 +7,11 @@
 2. Only an error about the rows themselves, of ClickHouse or the driver, is a refusal. Every other error is temporary.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from clickhouse_connect.driver import options
@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 BAD_DATA = frozenset({6, 27, 38, 41, 69, 70, 72, 117, 131, 321, 349, 407, 469, 691})
 """ClickHouse's codes for rows that no repetition makes better: unparsable, out of range, against a constraint."""
 WAITS_S = (0.1, 5.0)
+SYNC_S = 10.0
+"""The wait for rows of other replicas: those of a replica that is away cannot come, and a repeat collapses anyway."""
 INSERT = {
     "max_threads": "1",  # a block is written by one; more would only wait for each other
     "async_insert": "0",  # an answer means written
@@ -88,6 +90,13 @@ class Writer:
     async def stop(self) -> None:
         await self._client.close()
 
+    def hosts(self) -> list[Settings]:
+        """Returns the settings of each host that rows go to now."""
+        return [self._settings]
+
+    async def recover(self) -> None:
+        """Called before a call is repeated: one server can only be waited for."""
+
     def lanes(self, table: str) -> int:
         """Returns the number of lanes with inserts of their own for the table: one for each shard."""
         return 1
@@ -138,8 +147,12 @@ class Writer:
         return bool(self._settings.clickhouse_cluster) and table is not OUTCOMES
 
     async def _has(self, table: str, topic: str, places: Sequence[EventPosition]) -> bool:
-        """Whether each of these places (partition, offset, index) of a topic has a row."""
-        await self._sync(table)
+        """Whether each of these places (partition, offset, index) of a topic has a row, as far as is known in time."""
+        try:
+            async with asyncio.timeout(SYNC_S):
+                await self._sync(table)
+        except TimeoutError:
+            return False
         spans = {partition: [offset for p, offset, _ in places if p == partition] for partition, _, _ in places}
         bounds = " OR ".join(
             f"(_partition = {{p{p}:Int32}} AND _offset BETWEEN {{f{p}:Int64}} AND {{l{p}:Int64}})" for p in spans
@@ -221,7 +234,10 @@ class Writer:
         return await self._query(f"{select}{ranges}) GROUP BY {group}", parameters)
 
     async def _query(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-        result = await self._until_done("query", self._client.query, sql, parameters)
+        async def query() -> Any:  # the client may be another one after a failure
+            return await self._client.query(sql, parameters)
+
+        result = await self._until_done("query", query)
         return [tuple(row) for row in result.result_rows]
 
     @property
@@ -236,8 +252,16 @@ class Writer:
 
     async def _until_done(self, what: str, call: Any, *args: Any) -> Any:
         """Retries ``call(*args)`` until it succeeds; raises ``RowsRefusedError``. ``what`` names the call in logs."""
+        has_failed = False
+
+        async def attempt() -> Any:
+            if has_failed:
+                await self.recover()
+            return await call(*args)
 
         def report(error: Exception, pause_s: float) -> None:
+            nonlocal has_failed
+            has_failed = True
             if isinstance(error, DataError) or getattr(error, "code", None) in BAD_DATA:
                 self.counts.errors["refused"] += 1
                 raise RowsRefusedError(str(error)) from error
@@ -246,7 +270,7 @@ class Writer:
             log.warning("%s: ClickHouse is unavailable, retrying in %.1f s: %s", what, pause_s, str(error)[:500])
 
         try:
-            return await retried(partial(call, *args), ClickHouseError, report, *WAITS_S)
+            return await retried(attempt, ClickHouseError, report, *WAITS_S)
         finally:
             self._waiting.pop(what, None)
 

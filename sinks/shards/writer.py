@@ -1,7 +1,7 @@
 """Blocks of rows in; an insert into the tables of each affected shard out.
 
-1. Each shard has its own writer to a replica that answered when the sink started. A row goes straight to its shard,
-   never through a ``Distributed`` table. Tables that every shard holds completely are written on the first shard.
+1. Each shard has its own writer to one of its replicas (`replicas.py`). A row goes straight to its shard, never through
+   a ``Distributed`` table. Tables that every shard holds completely are written on the first shard.
 2. An insert returns when all its shards have their rows, so Kafka's offsets mean the same as for one server. Each shard
    reports its stored rows; a shard that lacks some gets only those.
 3. During a shard's outage its inserts are retried, and the next block of that topic waits.
@@ -11,34 +11,57 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from schemas.errors import ApiError
 from schemas.settings import Settings
+from sinks.clickhouse.connect import NoAnswerError
 from sinks.clickhouse.dedupe import EventPosition
 from sinks.clickhouse.rows import Item, Table
 from sinks.clickhouse.writer import TypedColumns, Writer
-from sinks.maintenance.cluster import answering, shards_of
+from sinks.maintenance.cluster import shards_of
 from sinks.shards.placement import KEYS, shard_of
+from sinks.shards.replicas import ReplicaWriter
 
 
 def writer_of(settings: Settings, typed: TypedColumns) -> Writer:
-    """Returns the writer of one server, of replicas, or of shards."""
-    return (ShardWriters if settings.clickhouse_shards > 1 else Writer)(settings, typed)
+    """Returns the writer of one server, or of a cluster."""
+    return (ShardWriters if settings.clickhouse_cluster else Writer)(settings, typed)
+
+
+def configured_first(shards: Sequence[Sequence[Settings]], settings: Settings) -> list[list[Settings]]:
+    """The hosts of each shard, those of a single shard after the configured one, which reads ask too; pure."""
+    if len(shards) > 1:
+        return [list(hosts) for hosts in shards]
+    name = urlsplit(settings.clickhouse).hostname
+    return [[settings, *(host for hosts in shards for host in hosts if urlsplit(host.clickhouse).hostname != name)]]
 
 
 class ShardWriters(Writer):
     """One writer for each shard."""
 
+    def __init__(self, settings: Settings, typed: TypedColumns | None = None) -> None:
+        super().__init__(settings, typed)
+        self._writers: list[Writer] = []
+
     async def start(self) -> None:
         """Returns after a replica of each shard answers; raises ``CannotStart``."""
-        await self.open(await asyncio.gather(*(answering(shard) for shard in await shards_of(self._settings))))
+        while True:
+            try:
+                shards = await shards_of(self._settings)
+            except NoAnswerError:  # the log has said so
+                continue
+            return await self.open(configured_first(shards, self._settings))
 
-    async def open(self, hosts: Sequence[Settings]) -> None:
-        """Opens writers to these hosts, one of each shard."""
-        self._writers = [Writer(host, self._typed) for host in hosts]
+    async def open(self, shards: Sequence[Sequence[Settings]]) -> None:
+        """Opens a writer to each shard, given by its replicas."""
+        self._writers = [ReplicaWriter(replicas, self._typed) for replicas in shards]
         for writer in self._writers:
             writer.counts = self.counts
             await writer.start()
+
+    def hosts(self) -> list[Settings]:
+        return [host for writer in self._writers for host in writer.hosts()] or [self._settings]
 
     async def wait_for_tables(self) -> None:
         await asyncio.gather(*(writer.wait_for_tables() for writer in self._writers))

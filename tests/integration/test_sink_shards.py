@@ -43,7 +43,7 @@ async def shards(settings: Settings) -> AsyncIterator[Shards]:
     for host in hosts:
         await migrate(host)
     shards = Shards(settings.model_copy(update={"clickhouse_shards": 2}))
-    await shards.open(hosts)
+    await shards.open([[host] for host in hosts])
     for table in (*STREAM.tables, CONTACTS):
         await shards.prepare(table)
     yield shards

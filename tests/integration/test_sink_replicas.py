@@ -1,0 +1,145 @@
+"""The sink's inserts while replicas go away, here two ClickHouse servers that copy nothing from each other."""
+
+import asyncio
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from schemas.settings import Settings
+from sinks.clickhouse.connect import connected
+from sinks.clickhouse.rows import EVENTS, Item
+from sinks.clickhouse.writer import Writer
+from sinks.maintenance.migrate import migrate
+from sinks.shards.replicas import HostPings, ReplicaWriter
+from sinks.shards.writer import ShardWriters, configured_first, writer_of
+from tests.support.builders import event
+from tests.support.services import clickhouse_front, free_port, front_url
+
+pytestmark = pytest.mark.clickhouse
+
+TOPIC = "resolved"
+Server = tuple[Settings, "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[list[Server]]:
+    with ExitStack() as stack:
+        running = []
+        for n in range(2):
+            port = free_port()
+            process = stack.enter_context(clickhouse_front(tmp_path / f"replica{n}", port))
+            settings = Settings(home=tmp_path, clickhouse_url=front_url(port), clickhouse_database="headwater")
+            running.append((settings, process))
+        yield running
+
+
+@pytest_asyncio.fixture
+async def writer(servers: list[Server]) -> AsyncIterator[ReplicaWriter]:
+    for host, _ in servers:
+        await migrate(host)
+    writer = ReplicaWriter([host for host, _ in servers])
+    await writer.start()
+    await writer.prepare(EVENTS)
+    yield writer
+    await writer.stop()
+
+
+def items(first: int, end: int) -> list[Item]:
+    rows = [
+        event(f"external_id:u{n}", event_id=f"e{n}", origin_partition=0, origin_offset=n, origin_index=0)
+        for n in range(first, end)
+    ]
+    return [Item(0, first + n, 0, row) for n, row in enumerate(rows)]
+
+
+async def stored(host: Settings) -> set[str]:
+    async with await connected(host) as client:
+        rows = (await client.query(f"SELECT event_id FROM {host.clickhouse_database}.events FINAL")).result_rows
+    return {event_id for (event_id,) in rows}
+
+
+async def test_inserts_go_on_at_another_replica_when_theirs_is_killed(
+    servers: list[Server], writer: ReplicaWriter
+) -> None:
+    (first, process), (second, _) = servers
+    await writer.insert(EVENTS, TOPIC, items(0, 10))
+    assert writer.hosts() == [first]
+    process.kill()
+    process.wait()
+    async with asyncio.timeout(60):  # several topics' inserts fail together
+        await asyncio.gather(*(writer.insert(EVENTS, TOPIC, items(n, n + 10)) for n in range(10, 50, 10)))
+    assert writer.hosts() == [second]
+    assert await stored(second) == {f"e{n}" for n in range(10, 50)}, "the replica copies nothing here"
+    assert await writer.stored_places([(0, 12, 0)]) == {(0, 12, 0): "e12"}, "reads follow the inserts"
+    assert not writer.is_holding
+    pings = HostPings(writer.hosts)
+    await pings.ask()
+    (ping,) = pings._pings.values()
+    assert ping._client is not None
+    await ping._client.close()
+
+
+async def test_a_writer_stays_at_a_replica_that_only_refuses_something(
+    servers: list[Server], writer: ReplicaWriter
+) -> None:
+    """A full disk, a bad statement or one lost connection moves nothing: the replica takes inserts."""
+    first = servers[0][0]
+    inserting = asyncio.create_task(writer.insert(EVENTS, TOPIC, items(0, 5)))
+    await inserting
+    async with await connected(first) as client:
+        await client.command("RENAME TABLE headwater.events TO headwater.elsewhere")
+        waiting = asyncio.create_task(writer.insert(EVENTS, TOPIC, items(5, 10)))
+        async with asyncio.timeout(60):
+            while not writer.is_holding:
+                await asyncio.sleep(0.05)
+            await writer.recover()
+        assert writer.hosts() == [first]
+        await client.command("RENAME TABLE headwater.elsewhere TO headwater.events")
+    async with asyncio.timeout(60):
+        await waiting
+    assert await stored(first) == {f"e{n}" for n in range(10)}
+
+
+async def test_with_no_replica_left_the_writer_waits_for_either(servers: list[Server], writer: ReplicaWriter) -> None:
+    (_, process), (second, other) = servers
+    for running in (process, other):
+        running.send_signal(signal.SIGSTOP)
+    try:
+        await writer.recover()
+    finally:
+        process.kill()
+        other.send_signal(signal.SIGCONT)
+    async with asyncio.timeout(90):
+        await writer.insert(EVENTS, TOPIC, items(0, 10))
+    assert await stored(second) == {f"e{n}" for n in range(10)}
+    assert writer.hosts() == [second]
+
+
+async def test_a_start_without_the_first_replica_uses_the_next(servers: list[Server], writer: ReplicaWriter) -> None:
+    (first, process), (second, _) = servers
+    process.kill()
+    process.wait()
+    beginning = ReplicaWriter([first, second])
+    async with asyncio.timeout(60):
+        await beginning.start()
+    assert beginning.hosts() == [second]
+    await beginning.stop()
+    with pytest.raises(ClickHouseError):
+        await writer._client.query("SELECT 1")
+
+
+def test_of_one_shard_the_configured_host_comes_first_and_once(tmp_path: Path) -> None:
+    def at(host: str) -> Settings:
+        return Settings(home=tmp_path, clickhouse_url=f"http://w:p@{host}:8123", clickhouse_cluster="c")
+
+    assert configured_first([[at("a"), at("b"), at("c")]], at("b")) == [[at("b"), at("a"), at("c")]]
+    assert configured_first([[at("a"), at("b")]], at("balancer")) == [[at("balancer"), at("a"), at("b")]]
+    assert configured_first([[at("a")], [at("b")]], at("b")) == [[at("a")], [at("b")]]
+    assert isinstance(writer_of(at("a"), {}), ShardWriters)
+    assert type(writer_of(Settings(home=tmp_path), {})) is Writer
