@@ -71,6 +71,9 @@ class OtelTracer:
         self._tracer = provider.get_tracer("headwater")
         self._group = group
         self._second, self._followed = 0, 0
+        self._is_ending, self._is_flushed = threading.Event(), threading.Event()
+        # begun here, because from Python 3.12 on the end of a process starts no thread
+        threading.Thread(target=self._flush_at_end, name="flush spans", daemon=True).start()
 
     def request(self, method: str, route: str, header: bytes) -> OtelRequestSpan | None:
         parent = parse(header) if header else None
@@ -99,9 +102,13 @@ class OtelTracer:
         return OtelRecordSpans(spans) if spans else None
 
     def flush(self) -> None:
-        thread = threading.Thread(target=self._provider.force_flush, name="flush spans", daemon=True)
-        thread.start()
-        thread.join(FLUSH_S)
+        self._is_ending.set()
+        self._is_flushed.wait(FLUSH_S)
+
+    def _flush_at_end(self) -> None:
+        self._is_ending.wait()
+        self._provider.force_flush()
+        self._is_flushed.set()
 
     def _may_follow(self) -> bool:
         second = int(time.monotonic())

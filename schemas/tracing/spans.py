@@ -63,7 +63,7 @@ class Tracer(Protocol):
         ...
 
     def flush(self) -> None:
-        """Send what waits, within a second."""
+        """Sends the waiting spans, within a second; once, at the end of the process."""
         ...
 
 
