@@ -26,7 +26,8 @@ from sinks.shards.replicas import ReplicaWriter
 
 def writer_of(settings: Settings, typed: TypedColumns) -> Writer:
     """Returns the writer of one server, or of a cluster."""
-    return (ShardWriters if settings.clickhouse_cluster else Writer)(settings, typed)
+    is_cluster = settings.clickhouse_cluster or settings.clickhouse_shards > 1  # its start refuses shards alone
+    return (ShardWriters if is_cluster else Writer)(settings, typed)
 
 
 def configured_first(shards: Sequence[Sequence[Settings]], settings: Settings) -> list[list[Settings]]:

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from schemas.errors import CannotStart
 from schemas.settings import Settings
 from sinks.clickhouse.connect import connected
 from sinks.clickhouse.rows import EVENTS, Item
@@ -143,3 +144,8 @@ def test_of_one_shard_the_configured_host_comes_first_and_once(tmp_path: Path) -
     assert configured_first([[at("a")], [at("b")]], at("b")) == [[at("a")], [at("b")]]
     assert isinstance(writer_of(at("a"), {}), ShardWriters)
     assert type(writer_of(Settings(home=tmp_path), {})) is Writer
+
+
+async def test_a_sink_refuses_shards_without_their_cluster(tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match="HEADWATER_CLICKHOUSE_SHARDS needs HEADWATER_CLICKHOUSE_CLUSTER"):
+        await writer_of(Settings(home=tmp_path, clickhouse_shards=2), {}).start()
