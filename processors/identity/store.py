@@ -43,8 +43,8 @@ class Graph:
                 break
             component = self._next(component, node)
         member = component.members.get(node)
-        # other links of an event leave its earlier ids behind its sender: a contact would change its id silently
-        if member is None or position < member.position != position + graph.EARLIER:
+        # an event's other links leave its earlier id behind its sender: else a contact would change its id silently
+        if member is None or (position < member.position and member.position != position + graph.EARLIER):
             seen = Member(named["type"], named["value"], position)
             component.members[node] = seen if member is None else member | seen
             self.touch(component)
