@@ -31,10 +31,15 @@ class NoAnswerError(Exception):
     """The database does not answer in time."""
 
 
+def address_of(settings: Settings) -> str:
+    """ClickHouse's host and port, without the user and the password; pure."""
+    return urlsplit(settings.clickhouse).netloc.rpartition("@")[2]
+
+
 async def connected(settings: Settings, within_s: float = WAIT_S) -> AsyncClient:
     """A client of a ClickHouse that answers; waits for a starting server, and logs that every ``REMIND_S``."""
     began = reminded = time.monotonic()
-    where = urlsplit(settings.clickhouse).netloc.rpartition("@")[2]  # without the password
+    where = address_of(settings)
     while True:
         try:
             async with asyncio.timeout(REMIND_S):

@@ -234,10 +234,8 @@ class Writer:
         return await self._query(f"{select}{ranges}) GROUP BY {group}", parameters)
 
     async def _query(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-        async def query() -> Any:  # the client may be another one after a failure
-            return await self._client.query(sql, parameters)
-
-        result = await self._until_done("query", query)
+        # not the client's method itself: after a failure the client may be another one
+        result = await self._until_done("query", lambda: self._client.query(sql, parameters))
         return [tuple(row) for row in result.result_rows]
 
     @property

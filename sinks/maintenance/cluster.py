@@ -108,7 +108,7 @@ async def shard_clients(settings: Settings) -> AsyncIterator[list[AsyncClient]]:
 
 @asynccontextmanager
 async def insert_clients(settings: Settings) -> AsyncIterator[list[AsyncClient]]:
-    """A client of the tables of each shard, at the host that the sink inserts into; raises ``CannotStart``."""
+    """A client of the tables of each shard, at the host where a starting sink begins; raises ``CannotStart``."""
     async with AsyncExitStack() as stack:
         try:
             async with asyncio.timeout(WAIT_S):

@@ -1,4 +1,4 @@
-"""The replicas of a shard in; a writer to one that takes inserts, which moves when its own does not, out.
+"""The replicas of a shard in; a writer to one of them, which moves when its own is silent or read-only, out.
 
 1. The first replica is preferred when the sink starts. A writer that has moved stays until its new replica fails.
 2. The rows of an insert that failed are looked up at the new replica, and sent again if it has not got them: rows that
@@ -8,13 +8,12 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from urllib.parse import urlsplit
 
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas.settings import Settings
-from sinks.clickhouse.connect import NoAnswerError, Ping, writing
+from sinks.clickhouse.connect import NoAnswerError, Ping, address_of, writing
 from sinks.clickhouse.writer import TypedColumns, Writer
 from sinks.maintenance.cluster import ANSWER_S, answering
 
@@ -47,15 +46,16 @@ class ReplicaWriter(Writer):
             await client.close()
 
     async def recover(self) -> None:
-        """Moves to the next replica that takes inserts, if this one takes none."""
+        """Moves to the next writable replica, if this one is not writable."""
         async with self._moving:  # calls fail together, and the first one moves
-            if await _takes_inserts(self._client):
+            if await _is_writable(self._client):
                 return
-            here = self._replicas.index(self._settings)
-            for host in (*self._replicas[here + 1 :], *self._replicas[:here]):
+            at = self._replicas.index(self._settings)
+            for host in (*self._replicas[at + 1 :], *self._replicas[:at]):
                 client = await self._client_of(host)
-                if client is not None and await _takes_inserts(client):
-                    log.warning("inserts move from ClickHouse at %s to %s", _name(self._settings), _name(host))
+                if client is not None and await _is_writable(client):
+                    here, there = address_of(self._settings), address_of(host)
+                    log.warning("inserts move from ClickHouse at %s to %s", here, there)
                     self._settings, self._client = host, client
                     return
 
@@ -81,14 +81,11 @@ class HostPings:
             await self._pings.setdefault(host.clickhouse, Ping(host)).ask()
 
 
-async def _takes_inserts(client: AsyncClient) -> bool:
+async def _is_writable(client: AsyncClient) -> bool:
+    """Whether the host answers, and has no table that is read-only; its disk may still be full."""
     try:
         async with asyncio.timeout(ANSWER_S):
             ((read_only,),) = (await client.query(_READ_ONLY)).result_rows
     except (ClickHouseError, TimeoutError):
         return False
     return not read_only
-
-
-def _name(host: Settings) -> str:
-    return urlsplit(host.clickhouse).netloc.rpartition("@")[2]  # without the password
