@@ -1,6 +1,7 @@
 """One local stack and one headless Chromium for all of this tier."""
 
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import pytest
 from playwright.async_api import Browser, BrowserType, Error, async_playwright
@@ -22,14 +23,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 
 async def launch(browser: BrowserType) -> Browser:
     """Starts Chromium; again if it does not start, because these tests are about pages, not about its start."""
-    for start in range(1, STARTS + 1):
+    start = partial(browser.launch, executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"])
+    for number in range(1, STARTS):
         try:
-            return await browser.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"])
+            return await start()
         except Error as error:
-            if start == STARTS:
-                raise
-            print(f"start {start} of Chromium failed: {error}")
-    raise AssertionError("unreachable")
+            print(f"start {number} of Chromium failed: {error}")
+    return await start()
 
 
 @pytest.fixture(scope="session")

@@ -3,16 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
 
+from tests.support.otlp_collector import otlp_collector
 from tests.support.services import ROOT
 
-pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
 pytestmark = pytest.mark.e2e
 
 PROGRAM = """
@@ -21,42 +17,21 @@ from schemas.tracing.start import started
 tracer = started("ending")
 tracer.request("POST", "/v1/events", b"").end()
 """
-
-
-@contextmanager
-def collector() -> Iterator[tuple[str, list[bytes]]]:
-    bodies: list[bytes] = []
-
-    class Collector(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            bodies.append(self.rfile.read(int(self.headers["content-length"])))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", bodies
-        server.shutdown()
+MINUTE_MS = "60000"
+"""The delay between two sendings of spans: the end of the process comes first."""
 
 
 def test_a_process_sends_its_last_spans_before_it_ends() -> None:
-    with collector() as (url, bodies):
-        variables = {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": url,
-            "OTEL_EXPORTER_OTLP_COMPRESSION": "none",
-            "OTEL_TRACES_SAMPLER": "always_on",
-        }
+    with otlp_collector() as collector:
+        sampled = {"OTEL_TRACES_SAMPLER": "always_on", "OTEL_BSP_SCHEDULE_DELAY": MINUTE_MS}
         ended = subprocess.run(
             [sys.executable, "-c", PROGRAM],
             cwd=ROOT,
-            env={**os.environ, **variables},
+            env={**os.environ, **collector.variables, **sampled},
             capture_output=True,
             text=True,
             check=True,
             timeout=60,
         )
     assert ended.stderr == ""
-    assert b"POST /v1/events" in b"".join(bodies)
+    assert [span.name for span in collector.spans] == ["POST /v1/events"]

@@ -14,13 +14,13 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from schemas.errors import CannotStart
 from schemas.settings import Settings
 from sinks.clickhouse.connect import connected
-from sinks.clickhouse.rows import EVENTS, Item
+from sinks.clickhouse.rows import EVENTS
 from sinks.clickhouse.writer import Writer
 from sinks.maintenance.migrate import migrate
 from sinks.shards.replicas import HostPings, ReplicaWriter
 from sinks.shards.writer import ShardWriters, configured_first, writer_of
-from tests.support.builders import event
 from tests.support.services import clickhouse_front, free_port, front_url
+from tests.support.sink_pipeline import placed_items
 
 pytestmark = pytest.mark.clickhouse
 
@@ -51,14 +51,6 @@ async def writer(servers: list[Server]) -> AsyncIterator[ReplicaWriter]:
     await writer.stop()
 
 
-def items(first: int, end: int) -> list[Item]:
-    rows = [
-        event(f"external_id:u{n}", event_id=f"e{n}", origin_partition=0, origin_offset=n, origin_index=0)
-        for n in range(first, end)
-    ]
-    return [Item(0, first + n, 0, row) for n, row in enumerate(rows)]
-
-
 async def stored(host: Settings) -> set[str]:
     async with await connected(host) as client:
         rows = (await client.query(f"SELECT event_id FROM {host.clickhouse_database}.events FINAL")).result_rows
@@ -69,12 +61,12 @@ async def test_inserts_go_on_at_another_replica_when_theirs_is_killed(
     servers: list[Server], writer: ReplicaWriter
 ) -> None:
     (first, process), (second, _) = servers
-    await writer.insert(EVENTS, TOPIC, items(0, 10))
+    await writer.insert(EVENTS, TOPIC, placed_items(0, 10))
     assert writer.hosts() == [first]
     process.kill()
     process.wait()
     async with asyncio.timeout(60):  # several topics' inserts fail together
-        await asyncio.gather(*(writer.insert(EVENTS, TOPIC, items(n, n + 10)) for n in range(10, 50, 10)))
+        await asyncio.gather(*(writer.insert(EVENTS, TOPIC, placed_items(n, n + 10)) for n in range(10, 50, 10)))
     assert writer.hosts() == [second]
     assert await stored(second) == {f"e{n}" for n in range(10, 50)}, "the replica copies nothing here"
     assert await writer.stored_places([(0, 12, 0)]) == {(0, 12, 0): "e12"}, "reads follow the inserts"
@@ -89,13 +81,12 @@ async def test_inserts_go_on_at_another_replica_when_theirs_is_killed(
 async def test_a_writer_stays_at_a_replica_that_only_refuses_something(
     servers: list[Server], writer: ReplicaWriter
 ) -> None:
-    """A full disk, a bad statement or one lost connection moves nothing: the replica takes inserts."""
+    """A table that is away, as in a repair, moves nothing."""
     first = servers[0][0]
-    inserting = asyncio.create_task(writer.insert(EVENTS, TOPIC, items(0, 5)))
-    await inserting
+    await writer.insert(EVENTS, TOPIC, placed_items(0, 5))
     async with await connected(first) as client:
         await client.command("RENAME TABLE headwater.events TO headwater.elsewhere")
-        waiting = asyncio.create_task(writer.insert(EVENTS, TOPIC, items(5, 10)))
+        waiting = asyncio.create_task(writer.insert(EVENTS, TOPIC, placed_items(5, 10)))
         async with asyncio.timeout(60):
             while not writer.is_holding:
                 await asyncio.sleep(0.05)
@@ -117,7 +108,7 @@ async def test_with_no_replica_left_the_writer_waits_for_either(servers: list[Se
         process.kill()
         other.send_signal(signal.SIGCONT)
     async with asyncio.timeout(90):
-        await writer.insert(EVENTS, TOPIC, items(0, 10))
+        await writer.insert(EVENTS, TOPIC, placed_items(0, 10))
     assert await stored(second) == {f"e{n}" for n in range(10)}
     assert writer.hosts() == [second]
 

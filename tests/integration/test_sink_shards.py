@@ -20,8 +20,8 @@ from sinks.maintenance.erase import erase
 from sinks.maintenance.migrate import migrate
 from sinks.shards.placement import shard_of
 from sinks.shards.writer import ShardWriters
-from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
-from tests.support.sink_pipeline import change
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid
+from tests.support.sink_pipeline import change, placed, placed_items
 
 pytestmark = pytest.mark.clickhouse
 
@@ -50,17 +50,9 @@ async def shards(settings: Settings) -> AsyncIterator[Shards]:
     await shards.stop()
 
 
-def placed(n: int) -> Any:
-    return event(f"external_id:u{n}", event_id=f"e{n}", origin_partition=0, origin_offset=n, origin_index=0)
-
-
-def items(first: int, end: int) -> list[Item]:
-    return [Item(0, n, 0, placed(n)) for n in range(first, end)]
-
-
 async def test_each_row_is_on_the_shard_of_its_sender_once(shards: Shards) -> None:
     for _ in range(2):  # a repeat, as after a lost answer
-        await shards.insert(EVENTS, TOPIC, items(0, 40))
+        await shards.insert(EVENTS, TOPIC, placed_items(0, 40))
     by_shard = await shards.rows("SELECT event_id FROM events FINAL")
     for shard, stored in enumerate(by_shard):
         assert sorted(stored) == sorted(f"e{n}" for n in range(40) if shard_of("events", placed(n), 2) == shard)
@@ -72,8 +64,8 @@ async def test_each_row_is_on_the_shard_of_its_sender_once(shards: Shards) -> No
 
 async def test_of_a_block_that_one_shard_has_the_other_gets_the_rest(shards: Shards) -> None:
     """A sink dies during the second of two inserts: no row comes twice, and none is lost."""
-    await shards.insert(EVENTS, TOPIC, items(0, 20))
-    half = [item for item in items(20, 40) if shards.lane_of("events", item.datum) == 1]
+    await shards.insert(EVENTS, TOPIC, placed_items(0, 20))
+    half = [item for item in placed_items(20, 40) if shards.lane_of("events", item.datum) == 1]
     await shards.insert(EVENTS, TOPIC, half)
     bounds = {0: Bounds(committed=0, first=0, end=40)}
 
@@ -82,7 +74,7 @@ async def test_of_a_block_that_one_shard_has_the_other_gets_the_rest(shards: Sha
 
     ((start, part),) = (await resume(STREAM, TOPIC, bounds, ends, shards)).values()
     assert start < 20, "as far as both have everything"
-    work = await STREAM.sort(items(start, 40), {0: part}, shards.stored_places)
+    work = await STREAM.sort(placed_items(start, 40), {0: part}, shards.stored_places)
     for group in work.inserts:
         for table, some in group.items():
             assert not {item.offset for item in some} & {item.offset for item in half}
@@ -97,7 +89,7 @@ async def test_an_erasure_goes_through_all_shards(shards: Shards) -> None:
     contact = cid(gone)
     own = shards.lane_of("contacts", change(contact, "profile", 1))
     profile = b'{"identifiers":[{"type":"external_id","value":"u1"}]}'
-    await shards.insert(EVENTS, TOPIC, items(0, 12))
+    await shards.insert(EVENTS, TOPIC, placed_items(0, 12))
     await shards.insert(CONTACTS, "changes", [Item(0, 0, 0, change(contact, "profile", 1, profile=profile))])
     erasure = Erasure(
         id="ers_1",

@@ -27,7 +27,7 @@ from sinks.clickhouse.rows import Item, Table
 from sinks.clickhouse.streams import STREAMS
 from sinks.clickhouse.writer import Writer
 from tests.support import services
-from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE
+from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, event
 from tests.support.waiting import eventually
 
 
@@ -128,6 +128,16 @@ def change(contact_id: str, kind: str, version: int, **more: Any) -> Change:
     )
     row.update(more)  # type: ignore[typeddict-item]  # tests name real fields
     return row
+
+
+def placed(number: int) -> Event:
+    """Event ``number``, of a contact of its own, as identity would send it: it stood at that offset of `events`."""
+    place: dict[str, Any] = {"origin_partition": 0, "origin_offset": number, "origin_index": 0}
+    return event(f"external_id:u{number}", event_id=f"e{number}", **place)
+
+
+def placed_items(first: int, end: int) -> list[Item]:
+    return [Item(0, number, 0, placed(number)) for number in range(first, end)]
 
 
 class ReadPipeline(Pipeline):
