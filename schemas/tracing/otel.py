@@ -107,8 +107,10 @@ class OtelTracer:
 
     def _flush_at_end(self) -> None:
         self._is_ending.wait()
-        self._provider.force_flush()
-        self._is_flushed.set()
+        try:
+            self._provider.force_flush()
+        finally:
+            self._is_flushed.set()
 
     def _may_follow(self) -> bool:
         second = int(time.monotonic())

@@ -70,23 +70,23 @@ async def reading(settings: Settings, within_s: float = WAIT_S) -> AsyncClient:
     return client
 
 
-async def provisioned(client: AsyncClient, settings: Settings) -> None:
-    """Waits until another process has migrated the tables to this release or a later one."""
+async def unprovisioned(client: AsyncClient, settings: Settings) -> str:
+    """The reason why the tables are not those of this release or a later one; empty if they are."""
     names = {file.name for file in files("schemas").joinpath("clickhouse").iterdir() if file.name.endswith(".sql")}
     if settings.clickhouse_shards > 1:
         names.add(READ_LAYER)
+    try:
+        applied = await client.query(f"SELECT name FROM {settings.clickhouse_database}._migrations")  # noqa: S608 - checked name
+    except ClickHouseError as error:
+        return "it has no tables" if getattr(error, "code", None) in UNKNOWN else str(error)[:300]
+    missing = sorted(names - {name for (name,) in applied.result_rows})
+    return f"{missing[0]} is not applied" if missing else ""
+
+
+async def provisioned(client: AsyncClient, settings: Settings) -> None:
+    """Waits until another process has migrated the tables to this release or a later one."""
     reminded = time.monotonic()
-    while True:
-        reason = "it has no tables"
-        try:
-            applied = await client.query(f"SELECT name FROM {settings.clickhouse_database}._migrations")  # noqa: S608 - checked name
-            missing = sorted(names - {name for (name,) in applied.result_rows})
-            if not missing:
-                return
-            reason = f"{missing[0]} is not applied"
-        except ClickHouseError as error:
-            if getattr(error, "code", None) not in UNKNOWN:
-                reason = str(error)[:300]
+    while reason := await unprovisioned(client, settings):
         if time.monotonic() - reminded > REMIND_S:
             reminded = time.monotonic()
             log.warning(

@@ -4,7 +4,9 @@
    places, and sends them again if they are missing. It sends no deduplication token: a plain MergeTree logs a token
    before the part is in place, so a server that is killed in between accepts the repeat without the rows.
    An unnecessary repeat, the driver's own too, collapses by the table's key.
-2. Only an error about the rows themselves, of ClickHouse or the driver, is a refusal. Every other error is temporary.
+2. In a cluster the rows are sent again without a query: one replica that has them may be the only one, after an insert
+   that failed because most others were away.
+3. Only an error about the rows themselves, of ClickHouse or the driver, is a refusal. Every other error is temporary.
 """
 
 import asyncio
@@ -27,7 +29,7 @@ from schemas.service import clock
 from schemas.service.counts import SinkCounts
 from schemas.settings import Settings
 from schemas.typed.values import COLUMNS, values_of
-from sinks.clickhouse.connect import FOREVER_S, provisioned, writing
+from sinks.clickhouse.connect import FOREVER_S, address_of, provisioned, writing
 from sinks.clickhouse.dedupe import EventPosition
 from sinks.clickhouse.outcome_rows import OUTCOMES
 from sinks.clickhouse.rows import EVENTS, PLACE, Columns, Item, Table, UnusableError, fill
@@ -38,14 +40,14 @@ BAD_DATA = frozenset({6, 27, 38, 41, 69, 70, 72, 117, 131, 321, 349, 407, 469, 6
 """ClickHouse's codes for rows that no repetition makes better: unparsable, out of range, against a constraint."""
 WAITS_S = (0.1, 5.0)
 SYNC_S = 10.0
-"""The wait for rows of other replicas: those of a replica that is away cannot come, and a repeat collapses anyway."""
+"""The wait for rows of other replicas: those of a replica that is away cannot come, and a repeat collapses."""
 INSERT = {
     "max_threads": "1",  # a block is written by one; more would only wait for each other
     "async_insert": "0",  # an answer means written
     "insert_deduplicate": "0",
 }
-QUORUM = {"insert_quorum": "auto", "insert_quorum_parallel": "1"}
-"""Settings for a cluster: an insert returns when most replicas have the rows."""
+QUORUM = {"insert_quorum": "auto", "insert_quorum_parallel": "1", "insert_quorum_timeout": "30000"}
+"""Settings for a cluster: an insert returns when most replicas have the rows, or fails after this many ms."""
 
 
 # The driver loads NumPy and pandas, if installed, to recognise their types: 60 MB and half a second.
@@ -94,8 +96,8 @@ class Writer:
         """Returns the settings of each host that rows go to now."""
         return [self._settings]
 
-    async def recover(self) -> None:
-        """Called before a call is repeated: one server can only be waited for."""
+    async def recover(self, failed: AsyncClient, error: Exception) -> None:
+        """Called before a call that failed is repeated: one server can only be waited for."""
 
     def lanes(self, table: str) -> int:
         """Returns the number of lanes with inserts of their own for the table: one for each shard."""
@@ -125,7 +127,8 @@ class Writer:
         async def attempt() -> None:
             nonlocal was_sent
             # rows of views are unknown here: a block with views is sent again in any case
-            if was_sent and not table.views and await self._has(table.name, topic, _places(columns)):
+            can_ask = was_sent and not table.views and not self._settings.clickhouse_cluster
+            if can_ask and await self._has(table.name, topic, _places(columns)):
                 return
             was_sent = True
             await self._insert(table, columns)
@@ -147,12 +150,7 @@ class Writer:
         return bool(self._settings.clickhouse_cluster) and table is not OUTCOMES
 
     async def _has(self, table: str, topic: str, places: Sequence[EventPosition]) -> bool:
-        """Whether each of these places (partition, offset, index) of a topic has a row, as far as is known in time."""
-        try:
-            async with asyncio.timeout(SYNC_S):
-                await self._sync(table)
-        except TimeoutError:
-            return False
+        """Whether each of these places (partition, offset, index) of a topic has a row."""
         spans = {partition: [offset for p, offset, _ in places if p == partition] for partition, _, _ in places}
         bounds = " OR ".join(
             f"(_partition = {{p{p}:Int32}} AND _offset BETWEEN {{f{p}:Int64}} AND {{l{p}:Int64}})" for p in spans
@@ -166,9 +164,15 @@ class Writer:
         return {tuple(row) for row in result.result_rows}.issuperset(places)
 
     async def _sync(self, table: str) -> None:
-        """In a cluster, waits until this replica has the rows of the others."""
-        if self._settings.clickhouse_cluster:
-            await self._client.command(f"SYSTEM SYNC REPLICA {table}")
+        """In a cluster, waits until this replica has the rows of the others, for ``SYNC_S`` at most."""
+        if not self._settings.clickhouse_cluster:
+            return
+        try:
+            async with asyncio.timeout(SYNC_S):
+                await self._client.command(f"SYSTEM SYNC REPLICA {table}")
+        except TimeoutError:
+            where = address_of(self._settings)
+            log.warning("%s of ClickHouse at %s lacks rows of other replicas after %d s", table, where, SYNC_S)
 
     async def _context(self, table: Table) -> InsertContext:
         names = [*table.columns, *PLACE, *(("_stored_at",) if self._stamps(table) else ())]
@@ -250,16 +254,19 @@ class Writer:
 
     async def _until_done(self, what: str, call: Any, *args: Any) -> Any:
         """Retries ``call(*args)`` until it succeeds; raises ``RowsRefusedError``. ``what`` names the call in logs."""
-        has_failed = False
+        failure: tuple[AsyncClient, Exception] | None = None
+        client = self._client
 
         async def attempt() -> Any:
-            if has_failed:
-                await self.recover()
+            nonlocal client
+            if failure is not None:
+                await self.recover(*failure)
+            client = self._client
             return await call(*args)
 
         def report(error: Exception, pause_s: float) -> None:
-            nonlocal has_failed
-            has_failed = True
+            nonlocal failure
+            failure = client, error
             if isinstance(error, DataError) or getattr(error, "code", None) in BAD_DATA:
                 self.counts.errors["refused"] += 1
                 raise RowsRefusedError(str(error)) from error

@@ -5,16 +5,23 @@ and running the same again brings it up to date.
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas.errors import CannotStart
+from schemas.retry import retried
 from schemas.settings import Settings
-from sinks.clickhouse.connect import FOREVER_S, WAIT_S, NoAnswerError, connected, writing
+from sinks.clickhouse.connect import FOREVER_S, WAIT_S, NoAnswerError, address_of, connected, writing
+
+log = logging.getLogger(__name__)
 
 EVERYWHERE = frozenset(
     {
@@ -25,6 +32,8 @@ EVERYWHERE = frozenset(
 """Tables whose rows are on every shard: other tables are joined with them, or their rows belong to no contact."""
 
 ANSWER_S = 5.0
+ASK_AGAIN_S = (1.0, 10.0)
+"""The first and the longest pause."""
 _CREATE = re.compile(r"CREATE TABLE(?: IF NOT EXISTS)? (\w+)\.(\w+)")
 _ENGINE = re.compile(r"^ENGINE = (\w*MergeTree)(?:\(([^)\n]*)\))?", re.MULTILINE)
 _WINDOW = "non_replicated_deduplication_window = 10000"
@@ -55,7 +64,8 @@ def replicated(statement: str, shards: int = 1) -> str:
 async def shards_of(settings: Settings) -> list[list[Settings]]:
     """The settings of each host, by shards; without a cluster the one server's own.
 
-    Raises ``CannotStart`` where ClickHouse does not know the cluster, or it has another number of shards.
+    Raises ``CannotStart`` where ClickHouse does not know the cluster, or it has another number of shards, and
+    ``NoAnswerError`` where it does not answer in time.
     """
     name, shards = settings.clickhouse_cluster, settings.clickhouse_shards
     if not name:
@@ -64,8 +74,7 @@ async def shards_of(settings: Settings) -> list[list[Settings]]:
                 "HEADWATER_CLICKHOUSE_SHARDS needs HEADWATER_CLICKHOUSE_CLUSTER, the name of their cluster"
             )
         return [[settings]]
-    async with await connected(settings) as client:
-        hosts = (await client.query(_HOSTS, {"cluster": name})).result_rows
+    hosts = await _hosts(settings)
     if not hosts:
         raise CannotStart(f"ClickHouse knows no cluster {name}: system.clusters names those that it knows")
     by_shard: dict[int, list[Settings]] = {}
@@ -80,8 +89,28 @@ async def shards_of(settings: Settings) -> list[list[Settings]]:
     return list(by_shard.values())
 
 
+async def _hosts(settings: Settings) -> Sequence[Sequence[Any]]:
+    """The number and the host of each shard of the cluster; raises ``NoAnswerError``."""
+    try:
+        async with await connected(settings) as client:
+            found = await client.query(_HOSTS, {"cluster": settings.clickhouse_cluster})
+    except ClickHouseError as error:
+        where = address_of(settings)
+        raise NoAnswerError(f"ClickHouse at {where} does not name its clusters: {str(error)[:300]}") from error
+    return found.result_rows
+
+
+async def found_shards(settings: Settings) -> list[list[Settings]]:
+    """``shards_of`` for a process that has no work without the database: it waits for the host that knows them."""
+
+    def report(error: Exception, pause_s: float) -> None:
+        log.warning("%s; it is asked again in %.1f s", error, pause_s)
+
+    return await retried(partial(shards_of, settings), NoAnswerError, report, *ASK_AGAIN_S)
+
+
 async def hosts_of(settings: Settings) -> list[Settings]:
-    """The settings of each host of all shards; raises ``CannotStart``."""
+    """The settings of each host of all shards; raises ``CannotStart`` and ``NoAnswerError``."""
     return [host for shard in await shards_of(settings) for host in shard]
 
 

@@ -15,11 +15,10 @@ from urllib.parse import urlsplit
 
 from schemas.errors import ApiError
 from schemas.settings import Settings
-from sinks.clickhouse.connect import NoAnswerError
 from sinks.clickhouse.dedupe import EventPosition
 from sinks.clickhouse.rows import Item, Table
 from sinks.clickhouse.writer import TypedColumns, Writer
-from sinks.maintenance.cluster import shards_of
+from sinks.maintenance.cluster import found_shards
 from sinks.shards.placement import KEYS, shard_of
 from sinks.shards.replicas import ReplicaWriter
 
@@ -47,12 +46,7 @@ class ShardWriters(Writer):
 
     async def start(self) -> None:
         """Returns after a replica of each shard answers; raises ``CannotStart``."""
-        while True:
-            try:
-                shards = await shards_of(self._settings)
-            except NoAnswerError:  # the log has said so
-                continue
-            return await self.open(configured_first(shards, self._settings))
+        await self.open(configured_first(await found_shards(self._settings), self._settings))
 
     async def open(self, shards: Sequence[Sequence[Settings]]) -> None:
         """Opens a writer to each shard, given by its replicas."""

@@ -13,10 +13,13 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas.errors import CannotStart
 from schemas.settings import Settings
-from sinks.clickhouse.connect import connected
+from sinks.clickhouse.connect import NoAnswerError, connected
 from sinks.clickhouse.rows import EVENTS
 from sinks.clickhouse.writer import Writer
+from sinks.maintenance import cluster
+from sinks.maintenance.cluster import found_shards, shards_of
 from sinks.maintenance.migrate import migrate
+from sinks.shards import replicas
 from sinks.shards.replicas import HostPings, ReplicaWriter
 from sinks.shards.writer import ShardWriters, configured_first, writer_of
 from tests.support.services import clickhouse_front, free_port, front_url
@@ -57,6 +60,13 @@ async def stored(host: Settings) -> set[str]:
     return {event_id for (event_id,) in rows}
 
 
+async def held(writer: Writer) -> None:
+    """Returns when a call of the writer is being retried."""
+    async with asyncio.timeout(60):
+        while not writer.is_holding:
+            await asyncio.sleep(0.05)
+
+
 async def test_inserts_go_on_at_another_replica_when_theirs_is_killed(
     servers: list[Server], writer: ReplicaWriter
 ) -> None:
@@ -87,10 +97,8 @@ async def test_a_writer_stays_at_a_replica_that_only_refuses_something(
     async with await connected(first) as client:
         await client.command("RENAME TABLE headwater.events TO headwater.elsewhere")
         waiting = asyncio.create_task(writer.insert(EVENTS, TOPIC, placed_items(5, 10)))
-        async with asyncio.timeout(60):
-            while not writer.is_holding:
-                await asyncio.sleep(0.05)
-            await writer.recover()
+        await held(writer)
+        await writer.recover(writer._client, ClickHouseError("a table is away"))
         assert writer.hosts() == [first]
         await client.command("RENAME TABLE headwater.elsewhere TO headwater.events")
     async with asyncio.timeout(60):
@@ -103,7 +111,7 @@ async def test_with_no_replica_left_the_writer_waits_for_either(servers: list[Se
     for running in (process, other):
         running.send_signal(signal.SIGSTOP)
     try:
-        await writer.recover()
+        await writer.recover(writer._client, ClickHouseError("silent"))
     finally:
         process.kill()
         other.send_signal(signal.SIGCONT)
@@ -124,6 +132,94 @@ async def test_a_start_without_the_first_replica_uses_the_next(servers: list[Ser
     await beginning.stop()
     with pytest.raises(ClickHouseError):
         await writer._client.query("SELECT 1")
+
+
+async def test_a_frozen_replica_holds_an_insert_for_seconds(
+    servers: list[Server], writer: ReplicaWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replicas, "LONG_INSERT_S", 0.5)
+    (_, process), (second, _) = servers
+    process.send_signal(signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(60):
+            await writer.insert(EVENTS, TOPIC, placed_items(0, 10))
+    finally:
+        process.kill()
+    assert writer.hosts() == [second]
+    assert await stored(second) == {f"e{n}" for n in range(10)}
+
+
+async def test_an_insert_that_takes_long_goes_on(
+    servers: list[Server], writer: ReplicaWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replicas, "LONG_INSERT_S", 0.001)
+    await writer.insert(EVENTS, TOPIC, placed_items(0, 10))
+    assert not any(writer.counts.errors.values())
+    assert await stored(servers[0][0]) == {f"e{n}" for n in range(10)}
+
+
+async def test_a_replica_without_room_is_left(servers: list[Server], writer: ReplicaWriter) -> None:
+    (first, _), (second, _) = servers
+    await writer.insert(EVENTS, TOPIC, placed_items(0, 10))
+    async with await connected(first) as client:
+        await client.command(
+            "ALTER TABLE headwater.events MODIFY SETTING parts_to_delay_insert = 1, parts_to_throw_insert = 1"
+        )
+    async with asyncio.timeout(60):  # two fail together, and move once
+        await asyncio.gather(*(writer.insert(EVENTS, TOPIC, placed_items(n, n + 10)) for n in (10, 20)))
+    assert writer.hosts() == [second]
+    assert await stored(second) == {f"e{n}" for n in range(10, 30)}
+
+
+async def test_a_replica_without_this_release_s_tables_takes_nothing(servers: list[Server]) -> None:
+    (first, process), (second, _) = servers
+    await migrate(first)
+    writer = ReplicaWriter([first, second])
+    await writer.start()
+    await writer.prepare(EVENTS)
+    process.kill()
+    process.wait()
+    waiting = asyncio.create_task(writer.insert(EVENTS, TOPIC, placed_items(0, 10)))
+    await held(writer)
+    await writer.recover(writer._client, ClickHouseError("dead"))
+    assert writer.hosts() == [first]
+    await migrate(second)
+    async with asyncio.timeout(60):
+        await waiting
+    assert writer.hosts() == [second]
+    assert await stored(second) == {f"e{n}" for n in range(10)}
+    await writer.stop()
+
+
+async def test_a_replica_that_dies_before_its_tables_are_seen_is_left(
+    servers: list[Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replicas, "LONG_START_S", 0.5)
+    (first, process), (second, _) = servers
+    await migrate(second)
+    writer = ReplicaWriter([first, second])
+    await writer.start()
+    process.kill()
+    async with asyncio.timeout(60):
+        await writer.wait_for_tables()
+    assert writer.hosts() == [second]
+    await writer.stop()
+
+
+async def test_a_host_that_does_not_name_its_clusters_is_asked_again(
+    servers: list[Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_cluster = servers[0][0].model_copy(update={"clickhouse_cluster": "nowhere"})
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster, "_HOSTS", "SELECT 1 FROM nowhere")
+        with pytest.raises(NoAnswerError, match="does not name its clusters"):
+            await shards_of(of_cluster)
+        asking = asyncio.create_task(found_shards(of_cluster))
+        await asyncio.sleep(0.5)
+        assert not asking.done()
+    async with asyncio.timeout(60):
+        with pytest.raises(CannotStart, match="knows no cluster nowhere"):  # its answer, at last
+            await asking
 
 
 def test_of_one_shard_the_configured_host_comes_first_and_once(tmp_path: Path) -> None:
