@@ -3,20 +3,21 @@
 Faust's pitfalls: topics are created by the provisioner alone (``topic_allow_declare``, ``topic_disable_leader``);
 ``producer_linger`` is in seconds and batches are built here; ``producer_request_timeout`` is 1,200 s by
 default; a worker keeps its partitions over a restart only with ``consumer_group_instance_id``, and its
-assignor wants one address per worker; the pure-Python stream iterator acknowledges what it skips. Never
-``exactly_once``, ``take()``, ``producer_threaded`` or the confluent driver.
+assignor wants one address per worker; an exception in an agent acknowledges its record, so there are no
+agents, and the inputs are only subscribed to. Never ``exactly_once``, ``producer_threaded`` or the confluent
+driver.
 """
 
 # ruff: noqa: SLF001 - Faust and aiokafka offer no other way in; what is reached for is pinned by version
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import faust
-import faust.streams
+from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 from faust.auth import Credentials, OAuthCredentials, SASLCredentials, SSLCredentials
 from faust.types import TP
@@ -60,8 +61,6 @@ class Runtime:
         *,
         tracer: Tracer | None = None,
     ) -> None:
-        if faust.streams._CStreamIterator is None:
-            raise RuntimeError("Faust's compiled stream iterator is missing; unset NO_CYTHON and reinstall faust")
         self.stage, self.settings, self.abort = stage, settings, abort
         self.executor = PartitionExecutor(stage, self, quarantine, crash, tracer)
         self.app = faust.App(app_id(stage.app, settings), **faust_settings(stage, settings))
@@ -73,32 +72,29 @@ class Runtime:
         self._sources = {settings.topic_prefix + topic.name: topic.name for topic in stage.inputs}
         for name in self._sources:
             topic = self.app.topic(name, key_type=bytes, value_type=bytes, value_serializer="raw", allow_empty=True)
-            self.app.agent(topic, name=f"take-{name}")(self._agent)
+            self.app.topics.add(topic)  # subscribes to it
         recovery = self.app.tables.recovery
         recovery.opened, recovery.settled = self._open, self._settle
         self.app.consumer.before_revoke = self.executor.close
+        self.app.consumer.on_record = self._take
         self.app.consumer.seconds = self.executor.counts.seconds
         self.settled = asyncio.Event()
 
-    async def _agent(self, stream: Any) -> AsyncIterator[None]:
-        async for event in stream.noack().events():
-            message = event.message
-            turn = self.app.consumer.take(message)
-            if turn is OffsetOrder.NEXT:
-                self.executor.take(self._record(message))
-            elif turn is OffsetOrder.GAP:
-                self.abort(f"{message.tp} offset {message.offset} came before an earlier one that was fetched")
-            yield
+    def _take(self, tp: TP, record: ConsumerRecord[Any, Any], order: OffsetOrder) -> None:
+        if order is OffsetOrder.NEXT:
+            self.executor.take(self._input(tp, record))
+        elif order is OffsetOrder.GAP:
+            self.abort(f"{tp} offset {record.offset} came before an earlier one that was fetched")
 
-    def _record(self, message: Any) -> InputRecord:
+    def _input(self, tp: TP, record: ConsumerRecord[Any, Any]) -> InputRecord:
         return InputRecord(
-            self._sources[message.topic],
-            message.partition,
-            message.offset,
-            message.key,
-            message.value or b"",
-            round(message.timestamp * 1000),
-            headers=message.headers or (),
+            self._sources[tp.topic],
+            tp.partition,
+            record.offset,
+            record.key,
+            record.value or b"",
+            record.timestamp,
+            headers=record.headers or (),
         )
 
     def _open(self) -> None:

@@ -10,17 +10,18 @@ c. Around a rebalance records that were fetched are skipped (generation or flow 
 d. Acknowledgements are forgotten before the last commit of a rebalance; a failed commit counts as done.
 
 Here records fetched before a rewind are void after it, and records fetched after it are handed on in
-turn or not at all (``tracker``).
+turn or not at all (``tracker``). Records of the inputs go straight to the runtime: Faust's streams and agents took a
+tenth of a stage's CPU. Records of changelogs take Faust's way.
 """
 
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import uvloop
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -32,13 +33,6 @@ from schemas.service import clock
 
 FULL_RECORDS, FULL_BYTES = 1000, 4 * 1024 * 1024
 """A partition with this much in hand is not fetched from until half of it is done."""
-
-
-class Delivered(ConsumerMessage):  # type: ignore[misc]
-    """A message that knows from before which rewind it is."""
-
-    __slots__ = ("rewinds",)
-    rewinds: int
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc]
@@ -54,6 +48,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self.delivered_at = 0.0
         """When a record was last handed on: recovery is over when the changelogs run dry."""
         self.before_revoke: Callable[[], Awaitable[None]] | None = None
+        self.on_record: Callable[[TP, ConsumerRecord[Any, Any], OffsetOrder], None]
+        """Receives each record of an input."""
         self.seconds: defaultdict[str, float] = defaultdict(float)
         """Time spent on fetches and commits, by phase."""
 
@@ -116,19 +112,32 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 if tracker.pending >= FULL_RECORDS or tracker.bytes >= FULL_BYTES:
                     self.on_buffer_full(tp)
         for tp, rows in records.items():
-            is_source = self.app.topics.acks_enabled_for(tp.topic)
-            for row in rows:
-                if not self.flow_active or (is_source and rewinds != self.rewinds):
-                    break  # a rewind follows, or has come
-                self.delivered_at = time.monotonic()
-                await self.callback(self._message(tp, row, rewinds))
-            await asyncio.sleep(0)  # a callback rarely waits, and a fetch may hold thousands
+            if self.app.topics.acks_enabled_for(tp.topic):
+                self._hand_on(tp, rows, rewinds)
+            else:
+                await self._recover(tp, rows)
+            await asyncio.sleep(0)  # a fetch may hold thousands
 
     def _tracker(self, tp: TP, rewinds: int) -> OffsetTracker | None:
         return self.trackers.get(tp) if rewinds == self.rewinds else None
 
-    def _message(self, tp: TP, row: Any, rewinds: int) -> "Delivered":
-        message = Delivered(
+    def _hand_on(self, tp: TP, rows: Sequence[ConsumerRecord[Any, Any]], rewinds: int) -> None:
+        tracker = self._tracker(tp, rewinds)
+        if tracker is None or not self.flow_active:
+            return  # a rewind follows, or has come
+        self.delivered_at = time.monotonic()
+        for row in rows:
+            self.on_record(tp, row, tracker.take(row.offset))
+
+    async def _recover(self, tp: TP, rows: Sequence[ConsumerRecord[Any, Any]]) -> None:
+        for row in rows:
+            if not self.flow_active:
+                break
+            self.delivered_at = time.monotonic()
+            await self.callback(self._message(tp, row))
+
+    def _message(self, tp: TP, row: ConsumerRecord[Any, Any]) -> ConsumerMessage:
+        return ConsumerMessage(
             tp.topic,
             tp.partition,
             row.offset,
@@ -141,12 +150,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             tp=tp,
             generation_id=self.app.consumer_generation_id,
         )
-        message.rewinds = rewinds
-        return message
-
-    def take(self, message: "Delivered") -> OffsetOrder:
-        tracker = self._tracker(message.tp, message.rewinds)
-        return OffsetOrder.STALE if tracker is None else tracker.take(message.offset)
 
     def done(self, tp: TP, offset: int) -> None:
         tracker = self.trackers.get(tp)

@@ -9,9 +9,7 @@ The unit of work, one at a time per partition number, for every cause alike:
 5. The records are done: their offsets may be committed.
 
 A crash between any two repeats from 1 with the old state (after 3: with the new one), never skips.
-Answers: in Faust an exception in an agent acknowledges its record (``faust/streams.py``, both iterators), so
-none may leave here. A record on which the stage fails goes to quarantine; anything else that fails ends
-the process, unacknowledged.
+A record on which the stage fails goes to quarantine; anything else that fails ends the process, unacknowledged.
 """
 
 import asyncio

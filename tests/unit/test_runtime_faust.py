@@ -8,13 +8,14 @@ from typing import Any
 
 import faust
 import pytest
+from aiokafka import ConsumerRecord
 from faust.tables.recovery import Recovery as PlainRecovery
 from faust.transport.drivers.aiokafka import Consumer as PlainConsumer
 from faust.transport.producer import ProducerBuffer
 from faust.types import TP
 from intervaltree import IntervalTree  # type: ignore[import-untyped]
 
-from processors.runtime.consumer import Consumer, Delivered
+from processors.runtime.consumer import Consumer
 from processors.runtime.offset_tracker import OffsetOrder
 from processors.runtime.recovery import Recovery
 from processors.runtime.table import DurableTable
@@ -41,20 +42,24 @@ def plain_consumer(committed: int | None) -> Any:
 
 
 def our_consumer(committed: int, fetched: list[int], done: list[int]) -> Any:
-    consumer = bare(Consumer, _buffered_partitions=set(), _committed_offset={}, seconds=defaultdict(float))
+    consumer = bare(
+        Consumer, _buffered_partitions=set(), _committed_offset={}, seconds=defaultdict(float), flow_active=True
+    )
     consumer.rewound(1, {TP0: committed})
     consumer.trackers[TP0].fetched((offset, 1, 0) for offset in fetched)
     for offset in fetched:
-        assert consumer.take(delivered(offset, rewinds=1)) is OffsetOrder.NEXT
+        assert handed_on(consumer, offset, rewinds=1) == [OffsetOrder.NEXT]
     for offset in done:
         consumer.done(TP0, offset)
     return consumer
 
 
-def delivered(offset: int, *, rewinds: int) -> Delivered:
-    message = Delivered("numbers", 0, offset, 0.0, 0, None, None, b"", None, tp=TP0)
-    message.rewinds = rewinds
-    return message
+def handed_on(consumer: Any, offset: int, *, rewinds: int) -> list[OffsetOrder]:
+    """The orders with which the runtime receives a record that was fetched after so many rewinds."""
+    orders: list[OffsetOrder] = []
+    consumer.on_record = lambda _tp, _record, order: orders.append(order)
+    consumer._hand_on(TP0, [ConsumerRecord("numbers", 0, offset, 0, 0, None, b"", None, 0, 0, ())], rewinds)
+    return orders
 
 
 def test_nothing_is_committed_past_one_unfinished_record() -> None:
@@ -91,19 +96,22 @@ async def test_the_record_behind_a_gap_is_no_part_of_it() -> None:
 def test_what_was_fetched_before_a_rewind_is_void_after_it() -> None:
     ours = our_consumer(5, fetched=[5, 6], done=[])
     ours.rewound(2, {TP0: 5})
-    assert ours.take(delivered(5, rewinds=1)) is OffsetOrder.STALE
+    assert handed_on(ours, 5, rewinds=1) == []
     ours.done(TP0, 5)
     ours.done(TP0, 6)
     assert ours._new_offset(TP0) == 5
 
     ours.trackers[TP0].fetched([(5, 1, 0), (6, 1, 0), (7, 1, 0)])
-    assert ours.take(delivered(5, rewinds=2)) is OffsetOrder.NEXT
+    assert handed_on(ours, 5, rewinds=2) == [OffsetOrder.NEXT]
+    assert handed_on(ours, 5, rewinds=2) == [OffsetOrder.STALE], "it came twice"
 
 
 def test_nothing_is_processed_past_a_record_that_was_fetched_and_never_came() -> None:
     ours = our_consumer(5, fetched=[5], done=[5])
     ours.trackers[TP0].fetched([(6, 1, 0), (7, 1, 0)])
-    assert ours.take(delivered(7, rewinds=1)) is OffsetOrder.GAP
+    assert handed_on(ours, 7, rewinds=1) == [OffsetOrder.GAP]
+    ours.flow_active = False
+    assert handed_on(ours, 6, rewinds=1) == [], "a rewind follows"
 
 
 async def test_a_commit_that_fails_is_not_taken_for_done() -> None:
