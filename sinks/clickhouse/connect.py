@@ -11,6 +11,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from schemas.errors import CannotStart
 from schemas.service.clickhouse_auth import database_connection, read_database, read_settings_of
 from schemas.settings import Settings
 
@@ -54,6 +55,21 @@ async def connected(settings: Settings, within_s: float = WAIT_S) -> AsyncClient
         await asyncio.sleep(RETRY_S if time.monotonic() - began > 1 else 0.05)
 
 
+async def answers(settings: Settings, within_s: float) -> bool:
+    """Whether a new connection gets an answer in time, which may be a refusal."""
+    try:
+        async with asyncio.timeout(within_s):
+            client = await clickhouse_connect.get_async_client(**database_connection(settings), database="default")
+            await client.close()
+    except TimeoutError:
+        return False
+    except ClickHouseError as error:
+        return getattr(error, "code", None) is not None
+    except CannotStart:  # a file of a password or certificate is away, which says nothing of the host
+        return True
+    return True
+
+
 async def writing(settings: Settings, within_s: float = WAIT_S) -> AsyncClient:
     """Connects to the tables that the sink writes: with several shards, those of this host."""
     client = await connected(settings, within_s)
@@ -70,8 +86,8 @@ async def reading(settings: Settings, within_s: float = WAIT_S) -> AsyncClient:
     return client
 
 
-async def unprovisioned(client: AsyncClient, settings: Settings) -> str:
-    """The reason why the tables are not those of this release or a later one; empty if they are."""
+async def missing_migration(client: AsyncClient, settings: Settings) -> str:
+    """Says what the tables lack of this release; empty if they are of this release or a later one."""
     names = {file.name for file in files("schemas").joinpath("clickhouse").iterdir() if file.name.endswith(".sql")}
     if settings.clickhouse_shards > 1:
         names.add(READ_LAYER)
@@ -86,7 +102,7 @@ async def unprovisioned(client: AsyncClient, settings: Settings) -> str:
 async def provisioned(client: AsyncClient, settings: Settings) -> None:
     """Waits until another process has migrated the tables to this release or a later one."""
     reminded = time.monotonic()
-    while reason := await unprovisioned(client, settings):
+    while reason := await missing_migration(client, settings):
         if time.monotonic() - reminded > REMIND_S:
             reminded = time.monotonic()
             log.warning(

@@ -9,12 +9,11 @@
 3. Only an error about the rows themselves, of ClickHouse or the driver, is a refusal. Every other error is temporary.
 """
 
-import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from clickhouse_connect.driver import options
 from clickhouse_connect.driver.asyncclient import AsyncClient
@@ -29,24 +28,23 @@ from schemas.service import clock
 from schemas.service.counts import SinkCounts
 from schemas.settings import Settings
 from schemas.typed.values import COLUMNS, values_of
-from sinks.clickhouse.connect import FOREVER_S, address_of, provisioned, writing
+from sinks.clickhouse.connect import FOREVER_S, provisioned, writing
 from sinks.clickhouse.dedupe import EventPosition
 from sinks.clickhouse.outcome_rows import OUTCOMES
 from sinks.clickhouse.rows import EVENTS, PLACE, Columns, Item, Table, UnusableError, fill
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 BAD_DATA = frozenset({6, 27, 38, 41, 69, 70, 72, 117, 131, 321, 349, 407, 469, 691})
 """ClickHouse's codes for rows that no repetition makes better: unparsable, out of range, against a constraint."""
 WAITS_S = (0.1, 5.0)
-SYNC_S = 10.0
-"""The wait for rows of other replicas: those of a replica that is away cannot come, and a repeat collapses."""
 INSERT = {
     "max_threads": "1",  # a block is written by one; more would only wait for each other
     "async_insert": "0",  # an answer means written
     "insert_deduplicate": "0",
 }
-QUORUM = {"insert_quorum": "auto", "insert_quorum_parallel": "1", "insert_quorum_timeout": "30000"}
+QUORUM = {"insert_quorum": "auto", "insert_quorum_parallel": "1", "insert_quorum_timeout": "60000"}
 """Settings for a cluster: an insert returns when most replicas have the rows, or fails after this many ms."""
 
 
@@ -95,6 +93,13 @@ class Writer:
     def hosts(self) -> list[Settings]:
         """Returns the settings of each host that rows go to now."""
         return [self._settings]
+
+    async def watched(self, call: Awaitable[T]) -> T:
+        """The result of a call to ClickHouse; to one server it lasts until the driver gives up."""
+        return await call
+
+    async def sync(self, table: str) -> None:
+        """Returns when rows that the table has cannot be lost with one host; raises ``ClickHouseError``."""
 
     async def recover(self, failed: AsyncClient, error: Exception) -> None:
         """Called before a call that failed is repeated: one server can only be waited for."""
@@ -163,17 +168,6 @@ class Writer:
         result = await self._client.query(sql, parameters)
         return {tuple(row) for row in result.result_rows}.issuperset(places)
 
-    async def _sync(self, table: str) -> None:
-        """In a cluster, waits until this replica has the rows of the others, for ``SYNC_S`` at most."""
-        if not self._settings.clickhouse_cluster:
-            return
-        try:
-            async with asyncio.timeout(SYNC_S):
-                await self._client.command(f"SYSTEM SYNC REPLICA {table}")
-        except TimeoutError:
-            where = address_of(self._settings)
-            log.warning("%s of ClickHouse at %s lacks rows of other replicas after %d s", table, where, SYNC_S)
-
     async def _context(self, table: Table) -> InsertContext:
         names = [*table.columns, *PLACE, *(("_stored_at",) if self._stamps(table) else ())]
         return await self._client.create_insert_context(table.name, names, column_oriented=True)
@@ -182,7 +176,7 @@ class Writer:
         self, table: str, topic: str, floors: dict[int, int], lane: int = 0
     ) -> dict[int, tuple[int, int]]:
         """Returns the last stored (offset, index) of each partition in a lane; searches from the partition's floor."""
-        await self._until_done("replica", self._sync, table)
+        await self._until_done("replicas", self.sync, table)
         rows = await self._by_partition(
             f"SELECT _partition, max((_offset, _index)) FROM {table} WHERE _topic = {{topic:String}} AND (",  # noqa: S608 - a name of ours
             floors,
@@ -262,7 +256,7 @@ class Writer:
             if failure is not None:
                 await self.recover(*failure)
             client = self._client
-            return await call(*args)
+            return await self.watched(call(*args))
 
         def report(error: Exception, pause_s: float) -> None:
             nonlocal failure

@@ -100,7 +100,7 @@ async def _hosts(settings: Settings) -> Sequence[Sequence[Any]]:
     return found.result_rows
 
 
-async def found_shards(settings: Settings) -> list[list[Settings]]:
+async def wait_for_shards(settings: Settings) -> list[list[Settings]]:
     """``shards_of`` for a process that has no work without the database: it waits for the host that knows them."""
 
     def report(error: Exception, pause_s: float) -> None:
@@ -131,7 +131,7 @@ async def shard_clients(settings: Settings) -> AsyncIterator[list[AsyncClient]]:
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(await writing(await answering(shard), FOREVER_S))
-            for shard in await shards_of(settings)
+            for shard in await wait_for_shards(settings)
         ]
 
 

@@ -33,7 +33,7 @@ from schemas.settings import Settings
 from sinks.clickhouse.connect import FOREVER_S, writing
 from sinks.clickhouse.streams import STREAMS
 from sinks.maintenance import mutations
-from sinks.maintenance.cluster import found_shards
+from sinks.maintenance.cluster import wait_for_shards
 from sinks.maintenance.mutations import MutationFailedError
 
 log = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ class Eraser:
     async def run(self) -> None:
         """Runs for ever; logs errors and retries."""
         # of a cluster each replica: rows are erased when they are gone from all of them
-        hosts = [host for shard in await found_shards(self._settings) for host in shard]
+        hosts = [host for shard in await wait_for_shards(self._settings) for host in shard]
         self._clients = [await writing(host, FOREVER_S) for host in hosts]
         self._producer = await started_producer(self._settings)
         self._asker = AIOKafkaConsumer(

@@ -18,7 +18,7 @@ from schemas.settings import Settings
 from sinks.clickhouse.dedupe import EventPosition
 from sinks.clickhouse.rows import Item, Table
 from sinks.clickhouse.writer import TypedColumns, Writer
-from sinks.maintenance.cluster import found_shards
+from sinks.maintenance.cluster import wait_for_shards
 from sinks.shards.placement import KEYS, shard_of
 from sinks.shards.replicas import ReplicaWriter
 
@@ -30,11 +30,9 @@ def writer_of(settings: Settings, typed: TypedColumns) -> Writer:
 
 
 def configured_first(shards: Sequence[Sequence[Settings]], settings: Settings) -> list[list[Settings]]:
-    """The hosts of each shard, those of a single shard after the configured one, which reads ask too; pure."""
-    if len(shards) > 1:
-        return [list(hosts) for hosts in shards]
+    """The hosts of each shard, the configured one before its neighbours, since reads ask it too; pure."""
     name = urlsplit(settings.clickhouse).hostname
-    return [[settings, *(host for hosts in shards for host in hosts if urlsplit(host.clickhouse).hostname != name)]]
+    return [sorted(hosts, key=lambda host: urlsplit(host.clickhouse).hostname != name) for hosts in shards]
 
 
 class ShardWriters(Writer):
@@ -46,7 +44,7 @@ class ShardWriters(Writer):
 
     async def start(self) -> None:
         """Returns after a replica of each shard answers; raises ``CannotStart``."""
-        await self.open(configured_first(await found_shards(self._settings), self._settings))
+        await self.open(configured_first(await wait_for_shards(self._settings), self._settings))
 
     async def open(self, shards: Sequence[Sequence[Settings]]) -> None:
         """Opens a writer to each shard, given by its replicas."""
