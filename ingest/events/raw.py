@@ -14,7 +14,7 @@ class RawEvent:
     """A client's call in the fields of Headwater; values are as the client sent them."""
 
     kind: str
-    type: str
+    type: Any
     identifiers: list[tuple[str, Any, str]]
     """(identifier type, value, name of the field it came from), in any order."""
     properties: dict[str, Any] = field(default_factory=dict)

@@ -50,6 +50,8 @@ JSON = st.recursive(
 )
 PHASES = (Phase.explicit, Phase.generate)
 """Shrinking over HTTP takes minutes and a seed says as much."""
+ERASED = "/users"
+"""How a path ends whose DELETE finds the contact in the stores; this edge has none."""
 Post = Callable[..., Any]
 PARTS = {"trigger": "t", "who": "w", "key": "pk_dev_local", "project": "p", "id": "1"}
 """Values of the named parts of paths."""
@@ -102,8 +104,11 @@ def post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
 
 
 def check(answer: Any) -> None:
+    request = answer.request
+    if request.method == "DELETE" and request.url.path.endswith(ERASED) and answer.status_code == 503:
+        return
     assert answer.status_code < 500 or answer.status_code == 501, answer.text
-    if answer.request.url.path.startswith(("/api/v1.1", "/trg")):
+    if request.url.path.startswith(("/api/v1.1", "/trg")):
         assert answer.status_code == 200
         value = xml_codec.loads(answer.content) if "xml" in answer.headers["content-type"] else answer.json()
         assert value["error"] in {0, *TEXTS} - {500}, value

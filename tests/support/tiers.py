@@ -24,7 +24,10 @@ FAULTS = 3
 """Processes that share the files of the tier of faults."""
 LONGEST_FIRST = ("e2e", "console", "integration", "sdks", "contract", "unit", "property", "golden")
 COMPILED = {
-    "property": ("sink_rows", "sink_block", "sink_dedupe", "webhook_messages", "rule", "segments_steps"),
+    "property": (
+        *("ingest_odd_values", "ingest_deep_values", "ingest_batch_order", "ingest_collect", "ingest_once"),
+        *("sink_rows", "sink_block", "sink_dedupe", "webhook_messages", "rule", "segments_steps"),
+    ),
     "golden": (),
 }
 """Tiers whose own process runs the compiled modules, and unit tests that run beside them so too.
