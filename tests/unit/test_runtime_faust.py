@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter, defaultdict
 from pathlib import Path
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from faust.transport.producer import ProducerBuffer
 from faust.types import TP
 from intervaltree import IntervalTree  # type: ignore[import-untyped]
 
+from processors.runtime import table
 from processors.runtime.consumer import Consumer
 from processors.runtime.offset_tracker import OffsetOrder
 from processors.runtime.recovery import Recovery
@@ -157,6 +159,42 @@ async def test_a_table_can_be_written_without_a_current_event(tmp_path: Path, st
     assert list(ours.scan(2)) == [(b"d", b"4")]
     kept = ours.persisted_offset(TP(ours.changelog_topic_name, 1))
     assert kept == (12 if store == "rocksdb://" else None)
+
+
+@pytest.mark.parametrize("recent_bytes", [0, 4 * 2 * 1000, table.RECENT_BYTES])
+async def test_rows_are_read_as_they_were_applied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recent_bytes: int
+) -> None:
+    monkeypatch.setattr(table, "RECENT_BYTES", recent_bytes)
+    app = faust.App("tables", datadir=tmp_path, store="rocksdb://", web_enabled=False)
+    app._create_directories()
+    ours, expected = DurableTable(app, name="ours", partitions=4), dict[tuple[int, bytes], bytes | None]()
+    random = Random(4)
+    for offset in range(2000):
+        partition, key = random.randrange(2), b"%d" % random.randrange(40)
+        if random.random() < 0.3:
+            row = random.choice([None, b"", b"x" * random.randrange(300)])
+            ours.apply(partition, {key: row}, offset)
+            expected[partition, key] = row
+        assert ours.read(partition, key) == expected.get((partition, key))
+
+
+async def test_recently_used_rows_are_bounded_and_forgotten_at_a_rebalance(tmp_path: Path) -> None:
+    app = faust.App("tables", datadir=tmp_path, store="rocksdb://", web_enabled=False)
+    app._create_directories()
+    ours = DurableTable(app, name="ours", partitions=4)
+    for n in range(40_000):
+        assert ours.read(1, b"%d" % n) is None
+    recent = ours._recent[1]
+    assert (len(recent._new) + len(recent._old)) * table.ENTRY_BYTES <= table.RECENT_BYTES // 4
+    assert recent._old
+    ours._rows.apply(1, {b"39999": b"recovered"}, 1)
+    assert ours.read(1, b"39999") is None
+    await ours.on_rebalance({TP(ours.changelog_topic_name, 1)}, set(), set())
+    assert ours.read(1, b"39999") == b"recovered"
+    ours._rows.apply(1, {b"39999": b"recovered again"}, 2)
+    ours.apply_changelog_batch([])
+    assert ours.read(1, b"39999") == b"recovered again"
 
 
 async def test_a_partition_that_is_given_away_leaves_no_rows_behind(tmp_path: Path) -> None:
