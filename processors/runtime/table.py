@@ -137,9 +137,14 @@ class RecentRows:
         return row
 
     def put(self, key: bytes, row: bytes | None) -> None:
-        self._size += ENTRY_BYTES + len(key) + (len(row) if row else 0)
+        size = ENTRY_BYTES + len(key) + (len(row) if row else 0)
+        if size > self._limit:  # its earlier row must not stay
+            self._new.pop(key, None)
+            self._old.pop(key, None)
+            return
+        self._size += size
         if self._size > self._limit:
-            self._old, self._new, self._size = self._new, {}, 0
+            self._old, self._new, self._size = self._new, {}, size
         self._new[key] = row
 
 
@@ -192,8 +197,8 @@ class DurableTable(faust.Table):  # type: ignore[misc]  # Faust publishes no typ
             recent.put(key, row)
 
     def apply_changelog_batch(self, batch: Any) -> None:
-        super().apply_changelog_batch(batch)
         self._recent.clear()
+        super().apply_changelog_batch(batch)
 
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0

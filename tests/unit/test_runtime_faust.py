@@ -161,7 +161,7 @@ async def test_a_table_can_be_written_without_a_current_event(tmp_path: Path, st
     assert kept == (12 if store == "rocksdb://" else None)
 
 
-@pytest.mark.parametrize("recent_bytes", [0, 4 * 2 * 1000, table.RECENT_BYTES])
+@pytest.mark.parametrize("recent_bytes", [0, 4 * 2 * 300, 4 * 2 * 1000, table.RECENT_BYTES])
 async def test_rows_are_read_as_they_were_applied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recent_bytes: int
 ) -> None:
@@ -186,6 +186,10 @@ async def test_recently_used_rows_are_bounded_and_forgotten_at_a_rebalance(tmp_p
     for n in range(40_000):
         assert ours.read(1, b"%d" % n) is None
     recent = ours._recent[1]
+    large = b"x" * table.RECENT_BYTES
+    ours.apply(1, {b"39998": large}, 0)
+    assert ours.read(1, b"39998") == large
+    assert large not in [*recent._new.values(), *recent._old.values()]
     assert (len(recent._new) + len(recent._old)) * table.ENTRY_BYTES <= table.RECENT_BYTES // 4
     assert recent._old
     ours._rows.apply(1, {b"39999": b"recovered"}, 1)
