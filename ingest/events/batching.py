@@ -10,27 +10,33 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from schemas.errors import ApiError
+from schemas.record_batches import Headers, Origin, origins_header
 from schemas.records.codec import join_events
 from schemas.service.counts import Histogram
 from schemas.tracing.context import MOST_EVENTS as MOST_TRACED
-from schemas.tracing.context import Traces
+from schemas.tracing.context import Traces, headers_of
 
 MAX_EVENTS = 500
 MAX_BYTES = 256 * 1024
-Publish = Callable[[int, bytes, Traces], Awaitable[None]]
-"""(partition, record, traces of its events) -> returns when all replicas have it; else raises ``ApiError`` (503)."""
+Publish = Callable[[int, bytes, Headers], Awaitable[None]]
+"""(partition, record, its headers) -> returns when all replicas have it; else raises ``ApiError`` (503)."""
 
 
 class _OpenBatch:
-    __slots__ = ("done", "items", "owners", "size", "traces")
+    __slots__ = ("done", "items", "origins", "owners", "size", "traces")
 
     def __init__(self, done: asyncio.Future[None]) -> None:
         self.items: list[bytes] = []
         self.owners: dict[str, int] = {}
         """Bytes of each workspace in it."""
+        self.origins: dict[Origin, int] = {}
+        """Events of each origin in it."""
         self.size = 0
         self.done = done
         self.traces: Traces = {}
+
+    def headers(self) -> Headers:
+        return [*headers_of(self.traces), *origins_header(self.origins)]
 
 
 class BatchAccumulator:
@@ -50,13 +56,14 @@ class BatchAccumulator:
         self.ack_seconds = Histogram()
 
     def add(
-        self, partition: int, item: bytes, owner: str, trace: tuple[str, str] | None = None
+        self, partition: int, item: bytes, origin: Origin, trace: tuple[str, str] | None = None
     ) -> asyncio.Future[None]:
-        """Put an event on its way; ``owner`` is its workspace, ``trace`` its id and the trace that it belongs to.
+        """Put an event on its way; ``trace`` is its id and the trace that it belongs to.
 
         The future is done when it is durable; ``ApiError`` (503) at the deadline. All events of the batch share it,
         so a request must not cancel it.
         """
+        owner = origin[0]
         pending = self._pending.get(owner, 0)
         if self.pending_bytes + pending > self._buffer_bytes:
             raise ApiError("unavailable", "too much is waiting for Kafka; try again")
@@ -67,6 +74,7 @@ class BatchAccumulator:
         batch.items.append(item)
         batch.size += len(item)
         batch.owners[owner] = batch.owners.get(owner, 0) + len(item)
+        batch.origins[origin] = batch.origins.get(origin, 0) + 1
         if trace is not None and len(batch.traces) < MOST_TRACED:
             batch.traces[trace[0]] = trace[1]
         self._pending[owner] = pending + len(item)
@@ -101,7 +109,7 @@ class BatchAccumulator:
             try:
                 if not batch.done.done():  # else its clients have had their 503: the batch need not be sent
                     began = time.perf_counter()
-                    await self._publish(partition, join_events(batch.items), batch.traces)
+                    await self._publish(partition, join_events(batch.items), batch.headers())
                     self.ack_seconds.observe(time.perf_counter() - began)
                     if not batch.done.done():
                         batch.done.set_result(None)

@@ -23,6 +23,7 @@ from schemas.api import parameters
 from schemas.control.access import Principal, key_of
 from schemas.control.control_state import ControlState
 from schemas.errors import ApiError
+from schemas.record_batches import Headers
 from schemas.records.codec import encode_event
 from schemas.records.identity import partition_of
 from schemas.records.records import Event
@@ -31,7 +32,7 @@ from schemas.service import clock
 from schemas.service.counts import RequestCounts
 from schemas.service.web import authorise
 from schemas.settings import Settings
-from schemas.tracing.context import Traces, headers_of
+from schemas.times import MINUTE_MS
 from schemas.tracing.spans import Tracer
 
 SMALL_FIELDS = 32 * 1024
@@ -106,7 +107,8 @@ class Edge:
         # an event without an identifier has no contact to partition by
         partition = partition_of(event["contact_id"] or event["event_id"], self.settings.partitions)
         traced = (event["event_id"], trace) if trace else None
-        return self.accumulator.add(partition, item, event["workspace"], traced)
+        origin = event["workspace"], event["environment"], event["source"], event["received_ms"] // MINUTE_MS
+        return self.accumulator.add(partition, item, origin, traced)
 
 
 def _too_large(settings: Settings, event: Event) -> ApiError:
@@ -118,8 +120,8 @@ def accumulator(settings: Settings, publisher: Publisher) -> BatchAccumulator:
     """The collector in front of the `events` topic."""
     topic = topics.name(topics.EVENTS, settings)
 
-    async def publish(partition: int, record: bytes, traces: Traces) -> None:
-        await publisher.publish(topic, record, partition=partition, headers=headers_of(traces))
+    async def publish(partition: int, record: bytes, headers: Headers) -> None:
+        await publisher.publish(topic, record, partition=partition, headers=headers)
 
     return BatchAccumulator(
         publish,

@@ -2,11 +2,12 @@
 
 1. Accepted events are the events on `events`: a 2xx means that, and the pipeline also processes a record whose edge
    died before its answer. So the edges do not count, and a crash of an edge loses no count.
-2. The ledger has a consumer of its own, independent of the stages that it checks. It must not hold up the sink, so it
+2. An edge that sends many events in a record counts them in a header. Other records are read.
+3. The ledger has a consumer of its own, independent of the stages that it checks. It must not hold up the sink, so it
    reads every few seconds, and slowly when there is much to read.
-3. The table holds the position: a round's rows are one insert, which is stored as a whole or not at all, and a repeated
+4. The table holds the position: a round's rows are one insert, which is stored as a whole or not at all, and a repeated
    insert has the same keys. Nothing is committed to Kafka.
-4. If a part of the table breaks, or the table is gone, the ledger counts again from all records that Kafka has.
+5. If a part of the table breaks, or the table is gone, the ledger counts again from all records that Kafka has.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas import topics
+from schemas.record_batches import origins_in
 from schemas.records import codec
 from schemas.records.codec import UndecodableError
 from schemas.records.outcomes import LATEST_MS
@@ -69,6 +71,11 @@ class Run:
     def add(self, record: Any) -> None:
         """Counts the events of a record; an undecodable record has no workspace to count for."""
         self.last = record.offset
+        counted = origins_in(record.headers)
+        if counted is not None:
+            for origin, count in counted.items():
+                self.events[Group(*origin)] += count
+            return
         try:
             events = codec.skim_events(record.value or b"")
         except UndecodableError:

@@ -14,13 +14,13 @@ from ingest.events.link_waiter import LINKED
 from processors.membership.contact_state import Contact
 from schemas import topics
 from schemas.control.control_state import ControlState, encode
+from schemas.record_batches import Headers
 from schemas.records import codec, identity
 from schemas.records.identity import own_contact_id
 from schemas.records.mergemap import winner_of
 from schemas.records.records import APPLIED, STORED, Event, Receipt
 from schemas.records.sameness import counted_key, event_key, sender_of
 from schemas.rules.aggregates import units_of
-from schemas.tracing.context import Traces
 from sinks.clickhouse.dedupe import Deduplicator, EventPosition, origin_of
 from sinks.clickhouse.rows import DUPLICATES, EVENTS, Item
 from sinks.clickhouse.streams import STREAMS, Part
@@ -44,8 +44,8 @@ class Log(MemoryLog):
         super().__init__()
         self.receipts: Any = None
 
-    async def publish(self, partition: int, record: bytes, traces: Traces) -> None:
-        await super().publish(partition, record, traces)
+    async def publish(self, partition: int, record: bytes, headers: Headers) -> None:
+        await super().publish(partition, record, headers)
         for event in codec.decode_events(record):
             if event["reply_to"]:
                 lines = [

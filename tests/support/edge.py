@@ -23,10 +23,10 @@ from processors.identity import resolve, resolver
 from processors.runtime.stage import PartitionState
 from schemas.control import control_state
 from schemas.errors import ApiError
+from schemas.record_batches import Headers
 from schemas.records import codec
 from schemas.records.records import Event
 from schemas.settings import Settings
-from schemas.tracing.context import Traces
 from tests.support.builders import MemoryTables
 
 NOW_MS = 1_790_000_000_000
@@ -46,7 +46,7 @@ class MemoryLog:
         self.tell: Callable[[Any], None] | None = None
         self._tables = MemoryTables()
 
-    async def publish(self, partition: int, record: bytes, traces: Traces) -> None:
+    async def publish(self, partition: int, record: bytes, headers: Headers) -> None:
         if self.down:
             raise ApiError("unavailable", "Kafka did not accept it; try again")
         self.records.append((partition, record))

@@ -10,10 +10,10 @@ import pytest
 
 from ingest.events.edge import Edge
 from schemas.control.control_state import Workspace, encode
+from schemas.record_batches import Headers
 from schemas.records import codec, identity
 from schemas.records.records import Event, Merge, Receipt
 from schemas.records.sameness import event_key
-from schemas.tracing.context import Traces
 from tests.support.edge import NOW_MS, SECRET, MemoryLog, RecordedReads, client_of, memory_edge
 
 HERE = ("local", "production")
@@ -47,8 +47,8 @@ class Stages:
         self.log.publish = self.publish  # type: ignore[method-assign]
         self.edge.accumulator._publish = self.publish
 
-    async def publish(self, partition: int, record: bytes, traces: Traces) -> None:
-        await self._publish(partition, record, traces)
+    async def publish(self, partition: int, record: bytes, headers: Headers) -> None:
+        await self._publish(partition, record, headers)
         for event in codec.decode_events(record):
             for stage in ("stored", "applied"):
                 value = codec.encode_receipts([self.receipt(event, stage)])

@@ -6,9 +6,11 @@ import pytest
 
 from ingest.events.batching import MAX_EVENTS, BatchAccumulator
 from schemas.errors import ApiError
+from schemas.record_batches import LEAST_EVENTS, Headers, Origin, origins_in
 from schemas.records import codec
-from schemas.tracing.context import Traces
 from tests.support.builders import event
+
+W: Origin = ("w", "production", "test", 1)
 
 
 class SlowLog:
@@ -16,9 +18,11 @@ class SlowLog:
 
     def __init__(self) -> None:
         self.sent: list[tuple[int, list[str]]] = []
+        self.headers: list[Headers] = []
         self.acks: list[asyncio.Future[None]] = []
 
-    async def publish(self, partition: int, record: bytes, traces: Traces) -> None:
+    async def publish(self, partition: int, record: bytes, headers: Headers) -> None:
+        self.headers.append(headers)
         self.sent.append((partition, [e["event_id"] for e in codec.decode_events(record)]))
         ack = asyncio.get_running_loop().create_future()
         self.acks.append(ack)
@@ -37,9 +41,9 @@ async def turns(count: int = 5) -> None:
 async def test_what_comes_while_a_record_is_on_its_way_shares_the_next_one() -> None:
     log = SlowLog()
     collector = BatchAccumulator(log.publish, 2, deadline_s=5, buffer_bytes=1 << 20)
-    first = collector.add(0, item("a"), "w")
+    first = collector.add(0, item("a"), W)
     await turns()
-    second, third = collector.add(0, item("b"), "w"), collector.add(0, item("c"), "w")
+    second, third = collector.add(0, item("b"), W), collector.add(0, item("c"), W)
     await turns()
     assert log.sent == [(0, ["a"])]
     assert second is third
@@ -57,7 +61,7 @@ async def test_what_comes_while_a_record_is_on_its_way_shares_the_next_one() -> 
 async def test_a_batch_closes_at_its_limit_and_order_is_kept() -> None:
     log = SlowLog()
     collector = BatchAccumulator(log.publish, 1, deadline_s=5, buffer_bytes=1 << 26)
-    futures = [collector.add(0, item(f"e{n}"), "w") for n in range(MAX_EVENTS + 3)]
+    futures = [collector.add(0, item(f"e{n}"), W) for n in range(MAX_EVENTS + 3)]
     await turns()
     assert [len(ids) for _, ids in log.sent] == [MAX_EVENTS]
     log.acks[0].set_result(None)
@@ -72,9 +76,9 @@ async def test_a_batch_closes_at_its_limit_and_order_is_kept() -> None:
 async def test_at_the_deadline_everybody_waiting_gets_503_and_what_was_never_sent_is_not_sent() -> None:
     log = SlowLog()
     collector = BatchAccumulator(log.publish, 1, deadline_s=0.02, buffer_bytes=1 << 20)
-    stuck = collector.add(0, item("a"), "w")
+    stuck = collector.add(0, item("a"), W)
     await turns()
-    waiting = collector.add(0, item("b"), "w")
+    waiting = collector.add(0, item("b"), W)
     for future in (stuck, waiting):
         with pytest.raises(ApiError) as refused:
             await future
@@ -82,7 +86,7 @@ async def test_at_the_deadline_everybody_waiting_gets_503_and_what_was_never_sen
     log.acks[0].set_result(None)
     await turns()
     assert log.sent == [(0, ["a"])]
-    fresh = collector.add(0, item("c"), "w")
+    fresh = collector.add(0, item("c"), W)
     await turns()
     log.acks[1].set_result(None)
     await fresh
@@ -90,13 +94,31 @@ async def test_at_the_deadline_everybody_waiting_gets_503_and_what_was_never_sen
     assert collector.pending_bytes == 0
 
 
+async def test_a_record_of_many_events_counts_them_by_origin() -> None:
+    log = SlowLog()
+    collector = BatchAccumulator(log.publish, 1, deadline_s=5, buffer_bytes=1 << 20)
+    for n in range(LEAST_EVENTS - 1):
+        collector.add(0, item(f"few{n}"), W)
+    await turns()
+    for n in range(LEAST_EVENTS):
+        collector.add(0, item(f"many{n}"), (*W[:3], n % 2))
+    log.acks[0].set_result(None)
+    await turns()
+    assert [origins_in(headers) for headers in log.headers] == [
+        None,
+        {(*W[:3], 0): LEAST_EVENTS // 2, (*W[:3], 1): LEAST_EVENTS // 2},
+    ]
+    log.acks[1].set_result(None)
+    await turns()
+
+
 async def test_a_full_buffer_refuses_at_once() -> None:
     log = SlowLog()
     collector = BatchAccumulator(log.publish, 1, deadline_s=5, buffer_bytes=100)
     while collector.pending_bytes <= 50:
-        collector.add(0, item("a"), "w")
+        collector.add(0, item("a"), W)
     with pytest.raises(ApiError) as refused:
-        collector.add(0, item("b"), "w")
+        collector.add(0, item("b"), W)
     assert refused.value.code == "unavailable"
     await turns()
     log.acks[0].set_result(None)
@@ -106,7 +128,7 @@ async def test_a_full_buffer_refuses_at_once() -> None:
 async def test_a_refused_record_fails_its_own_batch_only() -> None:
     calls = 0
 
-    async def publish(_partition: int, _record: bytes, _traces: Traces) -> None:
+    async def publish(_partition: int, _record: bytes, _headers: Headers) -> None:
         nonlocal calls
         calls += 1
         if calls == 1:
@@ -114,8 +136,8 @@ async def test_a_refused_record_fails_its_own_batch_only() -> None:
 
     collector = BatchAccumulator(publish, 1, deadline_s=5, buffer_bytes=1 << 20)
     with pytest.raises(ApiError):
-        await collector.add(0, item("a"), "w")
-    await collector.add(0, item("b"), "w")
+        await collector.add(0, item("a"), W)
+    await collector.add(0, item("b"), W)
     assert calls == 2
 
 
@@ -127,7 +149,7 @@ async def test_a_workspace_that_fills_the_buffer_leaves_room_for_the_others() ->
         count = 0
         while count < 2000:
             try:
-                collector.add(0, item("a"), owner)
+                collector.add(0, item("a"), (owner, *W[1:]))
             except ApiError as refused:
                 assert refused.code == "unavailable"
                 break

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from ingest.http import body, idempotency
-from schemas.tracing.context import Traces
+from schemas.record_batches import Headers
 from tests.support.edge import PUBLIC, SECRET, MemoryLog, client_of, memory_edge
 
 MIB = 1024 * 1024
@@ -21,9 +21,9 @@ class _SlowLog(MemoryLog):
         super().__init__()
         self.open = asyncio.Event()
 
-    async def publish(self, partition: int, record: bytes, traces: Traces) -> None:
+    async def publish(self, partition: int, record: bytes, headers: Headers) -> None:
         await self.open.wait()
-        await super().publish(partition, record, traces)
+        await super().publish(partition, record, headers)
 
 
 @pytest.mark.parametrize("key", ["the same", "others"])

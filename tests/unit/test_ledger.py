@@ -1,5 +1,6 @@
 """What the ledger counts by: the events of records, their outcomes, and the ranges that may be asked for."""
 
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from schemas import topics
 from schemas.errors import ApiError
+from schemas.record_batches import MOST_ORIGINS, ORIGINS, Headers, origins_header
 from schemas.records import codec, outcomes
 from schemas.records.codec import UndecodableError
 from schemas.records.records import Quarantined
@@ -17,8 +19,8 @@ from sinks.read_api.control import ledger
 from tests.support.builders import NOW_MS, event
 
 
-def record(offset: int, value: bytes | None) -> Any:
-    return SimpleNamespace(offset=offset, value=value)
+def record(offset: int, value: bytes | None, headers: Headers = ()) -> Any:
+    return SimpleNamespace(offset=offset, value=value, headers=headers)
 
 
 def quarantined(topic: str, payload: bytes, index: int = -1) -> Quarantined:
@@ -69,6 +71,32 @@ def test_a_run_counts_by_tenant_source_and_minute_of_receipt() -> None:
         ("local", "production", minute + 60, "segment", 1, 3, 5, 8),
         ("local", "staging", minute, "altacee", 1, 3, 5, 8),
     ]
+
+
+def test_a_header_counts_as_its_record_does() -> None:
+    events = [event(event_id=str(n), environment=("staging", "production")[n % 3 > 0]) for n in range(12)]
+    value = codec.encode_events(events)
+    origins = Counter((e["workspace"], e["environment"], e["source"], e["received_ms"] // MINUTE_MS) for e in events)
+    read, told = Run(1, 1), Run(1, 1)
+    read.add(record(2, value))
+    told.add(record(2, b"is not read", [("traceparent", b"x"), *origins_header(origins)]))
+    assert told == read
+    assert sum(told.events.values()) == 12
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"{", b"{}", b"[1]", b"[[]]", b'[["w","e","s",1.5,9]]', b'[["w","e","s",1,true]]', b'[["w","e","s",1]]'],
+)
+def test_a_malformed_header_has_its_record_read(value: bytes) -> None:
+    run = Run(1, 1)
+    run.add(record(2, codec.encode_events([event()]), [(ORIGINS, value)]))
+    assert sum(run.events.values()) == 1
+
+
+def test_many_origins_take_no_header() -> None:
+    assert origins_header({("w", "e", "s", minute): 1 for minute in range(MOST_ORIGINS)})
+    assert not origins_header({("w", "e", "s", minute): 1 for minute in range(MOST_ORIGINS + 1)})
 
 
 def test_a_suppressed_event_is_known_by_its_place_alone() -> None:
