@@ -1,8 +1,8 @@
 """The topic `events` in; the number of events in each minute, by tenant and source, as rows of `accepted` out.
 
 1. Accepted events are the events on `events`: a 2xx means that, and the pipeline also processes a record whose edge
-   died before its answer. So the edges do not count, and a crash of an edge loses no count.
-2. An edge that sends many events in a record counts them in a header. Other records are read.
+   died before its answer. So the edges keep no count, and a crash of an edge loses none.
+2. A record of many events has their number by origin in a header. Other records are read.
 3. The ledger has a consumer of its own, independent of the stages that it checks. It must not hold up the sink, so it
    reads every few seconds, and slowly when there is much to read.
 4. The table holds the position: a round's rows are one insert, which is stored as a whole or not at all, and a repeated
