@@ -71,8 +71,7 @@ class Runtime:
         }
         self._sources = {settings.topic_prefix + topic.name: topic.name for topic in stage.inputs}
         for name in self._sources:
-            topic = self.app.topic(name, key_type=bytes, value_type=bytes, value_serializer="raw", allow_empty=True)
-            self.app.topics.add(topic)  # subscribes to it
+            self.app.topics.add(self.app.topic(name))  # subscribes to it
         recovery = self.app.tables.recovery
         recovery.opened, recovery.settled = self._open, self._settle
         self.app.consumer.before_revoke = self.executor.close
