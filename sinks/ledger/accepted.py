@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -25,7 +25,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas import topics
-from schemas.record_batches import origins_in
+from schemas.record_batches import Origin, origins_in
 from schemas.records import codec
 from schemas.records.codec import UndecodableError
 from schemas.records.outcomes import LATEST_MS
@@ -51,30 +51,20 @@ CHECK_S = 15.0
 _BROKEN = "SELECT name FROM system.detached_parts WHERE database = currentDatabase() AND table = {table:String}"
 
 
-class Group(NamedTuple):
-    """The key of a count; ``minute`` of receipt, since 1970."""
-
-    workspace: str
-    environment: str
-    source: str
-    minute: int
-
-
 @dataclass(slots=True)
 class Run:
     """Records of one partition that follow each other."""
 
     first: int
     last: int
-    events: Counter[Group] = field(default_factory=Counter)
+    events: Counter[Origin] = field(default_factory=Counter)
 
     def add(self, record: Any) -> None:
         """Counts the events of a record; an undecodable record has no workspace to count for."""
         self.last = record.offset
         counted = origins_in(record.headers)
         if counted is not None:
-            for origin, count in counted.items():
-                self.events[Group(*origin)] += count
+            self.events.update(counted)
             return
         try:
             events = codec.skim_events(record.value or b"")
@@ -83,20 +73,20 @@ class Run:
         # the events of a request came at the same time
         for (workspace, environment, source, received_ms), count in Counter(map(_ORIGIN, events)).items():
             minute = min(max(received_ms, 0), LATEST_MS) // MINUTE_MS
-            self.events[Group(workspace, environment, source, minute)] += count
+            self.events[workspace, environment, source, minute] += count
 
     @property
     def is_recent(self) -> bool:
         """Whether a row of it stays in the table for days."""
-        return any(of.minute > clock.now_ms() // MINUTE_MS - RECENT for of in self.events)
+        return any(minute > clock.now_ms() // MINUTE_MS - RECENT for *_, minute in self.events)
 
 
 def rows_of(runs: dict[int, Run]) -> list[tuple[Any, ...]]:
     """Values of ``COLUMNS``."""
     return [
-        (of.workspace, of.environment, of.minute * 60, of.source, events, partition, run.first, run.last)
+        (workspace, environment, minute * 60, source, events, partition, run.first, run.last)
         for partition, run in runs.items()
-        for of, events in run.events.items()
+        for (workspace, environment, source, minute), events in run.events.items()
     ]
 
 
