@@ -37,6 +37,16 @@ def address_of(settings: Settings) -> str:
     return urlsplit(settings.clickhouse).netloc.rpartition("@")[2]
 
 
+def code_of(error: Exception) -> int | None:
+    """ClickHouse's code of a server's error; ``None`` of the driver's own, as where no host answers; pure."""
+    code: int | None = getattr(error, "code", None)
+    return code
+
+
+async def _open(settings: Settings) -> AsyncClient:
+    return await clickhouse_connect.get_async_client(**database_connection(settings), database="default")
+
+
 async def connected(settings: Settings, within_s: float = WAIT_S) -> AsyncClient:
     """A client of a ClickHouse that answers; waits for a starting server, and logs that every ``REMIND_S``."""
     began = reminded = time.monotonic()
@@ -44,7 +54,7 @@ async def connected(settings: Settings, within_s: float = WAIT_S) -> AsyncClient
     while True:
         try:
             async with asyncio.timeout(REMIND_S):
-                return await clickhouse_connect.get_async_client(**database_connection(settings), database="default")
+                return await _open(settings)
         except (ClickHouseError, TimeoutError) as error:
             now, reason = time.monotonic(), str(error)[:300] or "no answer"
             if now - began > within_s:
@@ -59,12 +69,11 @@ async def answers(settings: Settings, within_s: float) -> bool:
     """Whether a new connection gets an answer in time, which may be a refusal."""
     try:
         async with asyncio.timeout(within_s):
-            client = await clickhouse_connect.get_async_client(**database_connection(settings), database="default")
-            await client.close()
+            await (await _open(settings)).close()
     except TimeoutError:
         return False
     except ClickHouseError as error:
-        return getattr(error, "code", None) is not None
+        return code_of(error) is not None
     except CannotStart:  # a file of a password or certificate is away, which says nothing of the host
         return True
     return True
@@ -94,7 +103,7 @@ async def missing_migration(client: AsyncClient, settings: Settings) -> str:
     try:
         applied = await client.query(f"SELECT name FROM {settings.clickhouse_database}._migrations")  # noqa: S608 - checked name
     except ClickHouseError as error:
-        return "it has no tables" if getattr(error, "code", None) in UNKNOWN else str(error)[:300]
+        return "it has no tables" if code_of(error) in UNKNOWN else str(error)[:300]
     missing = sorted(names - {name for (name,) in applied.result_rows})
     return f"{missing[0]} is not applied" if missing else ""
 

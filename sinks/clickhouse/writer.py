@@ -28,7 +28,7 @@ from schemas.service import clock
 from schemas.service.counts import SinkCounts
 from schemas.settings import Settings
 from schemas.typed.values import COLUMNS, values_of
-from sinks.clickhouse.connect import FOREVER_S, provisioned, writing
+from sinks.clickhouse.connect import FOREVER_S, code_of, provisioned, writing
 from sinks.clickhouse.dedupe import EventPosition
 from sinks.clickhouse.outcome_rows import OUTCOMES
 from sinks.clickhouse.rows import EVENTS, PLACE, Columns, Item, Table, UnusableError, fill
@@ -261,7 +261,7 @@ class Writer:
         def report(error: Exception, pause_s: float) -> None:
             nonlocal failure
             failure = client, error
-            if isinstance(error, DataError) or getattr(error, "code", None) in BAD_DATA:
+            if isinstance(error, DataError) or code_of(error) in BAD_DATA:
                 self.counts.errors["refused"] += 1
                 raise RowsRefusedError(str(error)) from error
             self.counts.errors["unavailable"] += 1

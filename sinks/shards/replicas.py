@@ -10,6 +10,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -20,7 +21,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalErr
 
 from schemas.errors import CannotStart
 from schemas.settings import Settings
-from sinks.clickhouse.connect import NoAnswerError, Ping, address_of, answers, missing_migration, writing
+from sinks.clickhouse.connect import NoAnswerError, Ping, address_of, answers, code_of, missing_migration, writing
 from sinks.clickhouse.writer import TypedColumns, Writer
 from sinks.maintenance.cluster import ANSWER_S, answering
 
@@ -115,7 +116,7 @@ class ReplicaWriter(Writer):
         async with self._moving:
             if self._client is not failed:
                 return  # calls fail together, and the first one has moved
-            if getattr(error, "code", None) in LEFT_FOR:
+            if code_of(error) in LEFT_FOR:
                 self._left_at[self._settings.clickhouse] = time.monotonic()
                 await self._move()
             else:
@@ -129,8 +130,7 @@ class ReplicaWriter(Writer):
         at = self._replicas.index(self._settings)
         here = address_of(self._settings)
         for host in (*self._replicas[at + 1 :], *self._replicas[:at]):
-            left = self._left_at.get(host.clickhouse)
-            if left is not None and time.monotonic() < left + LEFT_S:
+            if time.monotonic() < self._left_at.get(host.clickhouse, -math.inf) + LEFT_S:
                 continue
             client = await self._open_client(host)
             if client is not None and await _is_writable(client) and not await _lacks_tables(client, host):
@@ -170,7 +170,7 @@ async def _is_writable(client: AsyncClient) -> bool:
     except TimeoutError:
         return False
     except ClickHouseError as error:
-        return getattr(error, "code", None) not in AWAY
+        return code_of(error) not in AWAY
     return not read_only
 
 

@@ -247,7 +247,7 @@ async def test_a_replica_that_dies_before_its_tables_are_seen_is_left(
 
 
 async def test_a_host_that_does_not_name_its_clusters_is_asked_again(
-    servers: list[Server], monkeypatch: pytest.MonkeyPatch
+    servers: list[Server], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     of_cluster = servers[0][0].model_copy(update={"clickhouse_cluster": "nowhere"})
     with monkeypatch.context() as patch:
@@ -255,7 +255,9 @@ async def test_a_host_that_does_not_name_its_clusters_is_asked_again(
         with pytest.raises(NoAnswerError, match="does not name its clusters"):
             await shards_of(of_cluster)
         asking = asyncio.create_task(wait_for_shards(of_cluster))
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(60):
+            while "it is asked again in" not in caplog.text:
+                await asyncio.sleep(0.05)
         assert not asking.done()
     async with asyncio.timeout(60):
         with pytest.raises(CannotStart, match="knows no cluster nowhere"):  # its answer, at last

@@ -10,6 +10,7 @@ from schemas.control import static_segments
 from schemas.errors import ApiError
 from schemas.records import identity
 from schemas.records.records import Identifier
+from sinks.clickhouse.connect import code_of
 from sinks.read_api.contacts.audience_query import AudienceQuery
 from sinks.read_api.request.client import ClickHouseReader
 from sinks.read_api.request.tenant import Tenant
@@ -72,7 +73,7 @@ async def audience(reader: ClickHouseReader, tenant: Tenant, body: Any) -> Audie
         sql = _PAGE.format(where=where, attributes=attributes)
         return _shaped(await reader.rows(sql, **bound, after=after, limit=limit))
     except ClickHouseError as error:
-        if getattr(error, "code", None) == BAD_REGEX:
+        if code_of(error) == BAD_REGEX:
             raise ApiError("invalid_field", "not a valid RE2 regular expression", "custom_request") from error
         raise
 

@@ -15,7 +15,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalErr
 
 from schemas.errors import ApiError
 from schemas.settings import Settings
-from sinks.clickhouse.connect import FOREVER_S, provisioned, reading
+from sinks.clickhouse.connect import FOREVER_S, code_of, provisioned, reading
 from sinks.read_api.request import weight
 from sinks.read_api.request.fair_share import FairShare
 
@@ -73,7 +73,7 @@ class ClickHouseReader:
         try:
             result = await self._client.query(sql, parameters=parameters, settings=self._limits)
         except ClickHouseError as error:
-            code = getattr(error, "code", None)
+            code = code_of(error)
             if code in TRANSIENT or (code is None and isinstance(error, OperationalError)):
                 log.warning("ClickHouse is unavailable, retrying a read: %s", str(error)[:500])
                 raise ApiError("unavailable", "the database is unavailable or overloaded; try again") from error
