@@ -35,10 +35,11 @@ def _code_lines() -> list[str]:
     return [line for line in DOCKERFILE.read_text().splitlines() if line and not line.startswith("#")]
 
 
-def built(folder: Path) -> Path:
+def built(folder: Path, *, compiled: Path | None) -> Path:
     """Returns the virtual environment of the first stage; raises ``CalledProcessError`` if a step fails.
 
-    ``/src`` and ``/venv`` of the image are folders of ``folder`` here.
+    ``/src`` and ``/venv`` of the image are folders of ``folder`` here. The build finds the folder ``compiled`` made
+    already; its name is a digest, so the build compiles all the same if the sources or the interpreter differ.
     """
     source, venv, environment = (
         folder / "src",
@@ -46,6 +47,8 @@ def built(folder: Path) -> Path:
         {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
     )
     source.mkdir()
+    if compiled is not None and compiled.is_dir():
+        shutil.copytree(compiled, source / ".compiled" / compiled.name)
     for name, arguments in instructions(0):
         if name == "COPY":
             *sources, target = shlex.split(arguments)
