@@ -56,6 +56,7 @@ MODULES: tuple[str, ...] = (
     "sinks.clickhouse.rows",
     "sinks.clickhouse.streams",
     "sinks.webhooks.messages",
+    "sinks.webhooks.notification_state",
 )
 """Each takes more than a few percent of a process's CPU under load; none opens a connection of its own. A value that is
 not of its annotated type raises ``TypeError``: fields that a client fills unchecked are ``Any``."""

@@ -8,8 +8,8 @@
    worker or from before a crash, is no message. A change of the same moment has another version.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -21,6 +21,7 @@ from schemas.records.deliveries import fingerprint
 from schemas.records.records import CARRIED, RESTATED, TRACK, Change, Event
 from schemas.records.sameness import event_key
 from schemas.times import iso
+from sinks.webhooks.notification_state import NotificationState, version_of, version_row
 
 CREATED, UPDATED, MERGED, UNSUBSCRIBED, ENTERED, LEFT = NOTIFICATIONS
 OURS = frozenset(NOTIFICATIONS)
@@ -33,8 +34,7 @@ IDENTIFIERS = ("external_id", "email", "phone")
 _TIMES = ("created_ms", "updated_ms")
 _GONE = b"\xff"
 _DIGEST = 16
-_VERSION = 8
-"""Bytes of each in a row."""
+"""Bytes of a digest in a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,33 +62,27 @@ Profile = dict[str, Any]
 """A profile change's snapshot."""
 
 
-@dataclass(slots=True)
-class NotificationState:
-    """The notifications of contacts and memberships so far; ``get`` reads durable rows, ``writes`` holds new rows."""
-
-    get: Callable[[bytes], bytes | None]
-    writes: dict[bytes, bytes] = field(default_factory=dict)
-
-    def read(self, key: bytes) -> bytes | None:
-        value = self.writes.get(key)
-        return self.get(key) if value is None else value
-
-
 def learn_identifiers(change: Change, state: NotificationState) -> Profile | None:
     """Keeps the identifiers of a contact's messages from its profile; returns that profile, for ``of_change``."""
     if change["kind"] != "profile" or change.get("merged_into"):
         return None
     profile: Profile = orjson.loads(change["profile"] or b"{}")
-    get = profile.get
-    names = {name: get(name) or None for name in IDENTIFIERS}
     # no read before the write: rewriting an equal row costs less than reading it
-    state.writes[b"i/" + change["contact_id"].encode()] = orjson.dumps(names)
+    state.writes[b"i/" + change["contact_id"].encode()] = _identifiers_row(profile)
     return profile
+
+
+def _identifiers_row(profile: Profile) -> bytes:
+    get = profile.get
+    return orjson.dumps({name: get(name) or None for name in IDENTIFIERS})
 
 
 def identifiers_of(contact_id: str, state: NotificationState) -> dict[str, str | None]:
     """The contact's own identifiers; ``None`` for each that the contact lacks or whose profile has not arrived."""
-    row = state.read(b"i/" + contact_id.encode()) if contact_id else None
+    row = None
+    if contact_id:
+        _read_aside(contact_id, state)
+        row = state.read(b"i/" + contact_id.encode())
     identifiers: dict[str, str | None] = dict.fromkeys(IDENTIFIERS) if row is None else orjson.loads(row)
     return identifiers
 
@@ -148,33 +142,56 @@ def of_change(
 ) -> list[Message]:
     """Applies the change to ``state``, which holds all changes since ``complete_since_ms``; returns its messages.
 
-    ``profile`` is the change's profile, if already read. If no endpoint subscribes (not ``is_heard``), messages may be
-    omitted.
+    ``profile`` is the change's profile, if already read. If no endpoint subscribes (not ``is_heard``), a membership is
+    no message.
     """
     if change["kind"] == "membership":
-        return _membership(change, state, complete_since_ms)
+        return _membership(change, state, complete_since_ms, is_heard=is_heard)
     if change["kind"] != "profile":
         return []
-    version_key = b"v/" + change["contact_id"].encode()
-    newest = state.read(version_key)
-    if newest is not None and change["version"] < int.from_bytes(newest, signed=True):
+    _read_aside(change["contact_id"], state)
+    if not _is_newest(change["contact_id"], change["version"], state):
         return []
-    state.writes[version_key] = change["version"].to_bytes(_VERSION, signed=True)
     if change.get("merged_into"):
         return _merge(change, state)
     if profile is None:
         profile = orjson.loads(change["profile"] or b"{}")
-    return _snapshot(change, profile, state, complete_since_ms, is_heard=is_heard)
+    return _snapshot(change, profile, state, complete_since_ms)
 
 
-def _membership(change: Change, state: NotificationState, complete_since_ms: int) -> list[Message]:
+def _read_aside(contact_id: str, state: NotificationState) -> None:
+    """Makes the rows of a contact whose last profile was set aside."""
+    aside = state.take_aside(contact_id)
+    if aside is None or not _is_newest(contact_id, aside[0], state):
+        return
+    key, raw = contact_id.encode(), aside[1]
+    if raw is None:
+        state.writes[b"c/" + key] = _GONE
+        return
+    profile: Profile = orjson.loads(raw or b"{}")
+    state.writes.setdefault(b"i/" + key, _identifiers_row(profile))
+    state.writes[b"c/" + key] = _snapshot_row(profile, _refused(profile))
+
+
+def _is_newest(contact_id: str, version: int, state: NotificationState) -> bool:
+    """Notes a profile's version; ``False`` if a newer one came before."""
+    key = b"v/" + contact_id.encode()
+    newest = state.read(key)
+    if newest is not None and version < version_of(newest):
+        return False
+    state.writes[key] = version_row(version)
+    return True
+
+
+def _membership(change: Change, state: NotificationState, complete_since_ms: int, *, is_heard: bool) -> list[Message]:
     segment, member = change["segment_id"], change["member"]
     key = f"m/{change['contact_id']}/{segment}".encode()
     before = state.read(key)
-    if before is not None and change["version"] <= _version_of(before):
+    if before is not None and change["version"] <= _membership_version(before):
         return []
-    state.writes[key] = _membership_row(member=member, version=change["version"])
-    if before is not None and before[:1] == state.writes[key][:1]:
+    is_member = b"\x01" if member else b"\x00"
+    state.writes[key] = is_member + version_row(change["version"])
+    if not is_heard or (before is not None and before[:1] == is_member):
         return []
     if before is None and change["reason"] == RESTATED and not (member and change["at_ms"] >= complete_since_ms):
         return []  # skip exits that were never announced, and entries older than the retained state
@@ -193,13 +210,9 @@ def _membership(change: Change, state: NotificationState, complete_since_ms: int
     return [_message(change, ENTERED if member else LEFT, cause, data)]
 
 
-def _membership_row(*, member: bool, version: int) -> bytes:
-    return (b"\x01" if member else b"\x00") + version.to_bytes(_VERSION, signed=True)
-
-
-def _version_of(row: bytes) -> int:
+def _membership_version(row: bytes) -> int:
     """The version of a row; an older form of row has none, so every change is newer."""
-    return int.from_bytes(row[1:], signed=True) if len(row) > 1 else -1
+    return version_of(row[1:]) if len(row) > 1 else -1
 
 
 def _merge(change: Change, state: NotificationState) -> list[Message]:
@@ -214,19 +227,23 @@ def _merge(change: Change, state: NotificationState) -> list[Message]:
     return [_message(change, MERGED, (change["contact_id"], change["merged_into"], str(change["version"])), data)]
 
 
-def _snapshot(
-    change: Change, profile: Profile, state: NotificationState, complete_since_ms: int, *, is_heard: bool
-) -> list[Message]:
+def _refused(profile: Profile) -> list[str]:
     consents = profile.get("consents") or {}
-    refused = sorted([name for name, given in consents.items() if given is False])
-    row = _digest(profile) + "\0".join(refused).encode()
+    return sorted([name for name, given in consents.items() if given is False])
+
+
+def _snapshot_row(profile: Profile, refused: list[str]) -> bytes:
+    return _digest(profile) + "\0".join(refused).encode()
+
+
+def _snapshot(change: Change, profile: Profile, state: NotificationState, complete_since_ms: int) -> list[Message]:
+    refused = _refused(profile)
+    row = _snapshot_row(profile, refused)
     key = b"c/" + change["contact_id"].encode()
     before = state.read(key)
     if before == row:
         return []
     state.writes[key] = row
-    if not is_heard:
-        return []
     data = {"contact_id": change["contact_id"], "contact": _shown(change["contact_id"], profile)}
     cause = (change["contact_id"], str(change["version"]))
     if before is None or before == _GONE:

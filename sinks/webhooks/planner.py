@@ -25,6 +25,7 @@ from schemas.records import codec
 from schemas.records.codec import UndecodableError
 from schemas.records.deliveries import WebhookDelivery
 from schemas.records.identity import partition_of
+from schemas.records.records import Change
 from schemas.retry import retried
 from schemas.service import clock
 from schemas.service.kafka import Tail
@@ -38,15 +39,15 @@ from sinks.webhooks.messages import (
     ENTERED,
     TOLD_KINDS,
     Message,
-    NotificationState,
     learn_identifiers,
     of_change,
     of_event,
 )
+from sinks.webhooks.notification_state import NotificationState
 from sinks.webhooks.outgoing import CustomerTopics, Outgoing, outgoing
 from sinks.webhooks.spans import DeliveryTraces
 from sinks.webhooks.store import Store
-from sinks.webhooks.subscriptions import Targets, has_endpoints, named, plan, subscribed
+from sinks.webhooks.subscriptions import Targets, has_endpoints, is_heard, named, plan, subscribed
 
 log = logging.getLogger(__name__)
 
@@ -188,27 +189,19 @@ class DeliveryPlanner:
         return delivery["id"] in unit.planned or self._store.knows(delivery["id"])
 
     def _messages(self, tp: TopicPartition, record: Any, state: NotificationState) -> list[Message]:
-        topic, is_heard = self._names[tp.topic], has_endpoints(self._control)
         try:
-            if topic is topics.CHANGES:
+            if self._names[tp.topic] is topics.CHANGES:
                 since = self._complete_since(record, state)
                 changes = codec.decode_changes(record.value or b"")
-                kept = [c for c in changes if c["kind"] in TOLD_KINDS and not self._control.erased.covers(c)]
-                # profiles first: a membership may precede its contact's profile
-                read = [(change, _read(learn_identifiers, change, state)) for change in kept]
-                messages = (
-                    message
-                    for change, profile in read
-                    for message in _read(of_change, change, state, since, profile=profile, is_heard=is_heard) or ()
-                )
-                return named(self._control, messages, state)
-            if not is_heard:
+                return named(self._control, self._of_changes(changes, state, since), state)
+            if not has_endpoints(self._control):
                 return []
             events = codec.decode_events(record.value or b"")
             messages = (
                 message
                 for event in events
-                if not self._control.erased.covers(event)
+                if is_heard(self._control, event["workspace"], event["environment"])
+                and not self._control.erased.covers(event)
                 for message in _read(of_event, event) or ()
             )
             return named(self._control, messages, state)
@@ -217,6 +210,21 @@ class DeliveryPlanner:
             where = {"topic": tp.topic, "partition": tp.partition, "offset": record.offset}
             log.error("skipping %s/%s/%s: %s", *where.values(), error, extra=where)  # noqa: TRY400 - one line
             return []
+
+    def _of_changes(self, changes: Sequence[Change], state: NotificationState, since: int) -> Iterator[Message]:
+        control = self._control
+        told = []
+        for change in changes:
+            if change["kind"] not in TOLD_KINDS or control.erased.covers(change):
+                continue
+            heard = is_heard(control, change["workspace"], change["environment"])
+            if not heard and change["kind"] == "profile":
+                state.set_aside(change)
+            else:
+                # profiles first: a membership may precede its contact's profile
+                told.append((change, heard, _read(learn_identifiers, change, state)))
+        for change, heard, profile in told:
+            yield from _read(of_change, change, state, since, profile=profile, is_heard=heard) or ()
 
     def _complete_since(self, record: Any, state: NotificationState) -> int:
         key = b"t/%d" % record.partition

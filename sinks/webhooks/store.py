@@ -3,7 +3,7 @@
 The disk is a copy of Kafka's records: the position is written in the same batch as the rows, so a restart resumes
 there, and a lost disk is read again. Memory is bounded by the cache settings, for any number of waiting deliveries.
 Rows: ``d/<delivery>`` its record, ``q/<delivery>`` its place in the queue, ``x/<time>/<delivery>`` when it is
-forgotten, ``c/``, ``i/``, ``v/`` and ``m/`` the notification state (`messages.py`), ``l/`` the attachments of a launch,
+forgotten, ``c/``, ``i/``, ``v/``, ``r/`` and ``m/`` the state of notifications, ``l/`` the attachments of a launch,
 ``n/`` entries that launch a campaign, ``p/`` the next offset of a partition, ``t/`` the time from which the rows hold
 all changes of a partition of `changes`.
 """
@@ -121,9 +121,8 @@ class Store:
         """Forgets the notification state of contacts."""
         batch = WriteBatch(raw_mode=True)
         for contact_id in contact_ids:
-            batch.delete(b"c/" + contact_id.encode())
-            batch.delete(b"i/" + contact_id.encode())
-            batch.delete(b"v/" + contact_id.encode())
+            for kind in (b"c/", b"i/", b"v/", b"r/"):
+                batch.delete(kind + contact_id.encode())
             for key, _ in self._scan(b"m/" + contact_id.encode()):
                 batch.delete(key)
         self._db.write(batch)

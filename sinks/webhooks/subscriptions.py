@@ -16,7 +16,8 @@ from schemas.records import deliveries
 from schemas.records.deliveries import WebhookDelivery
 from schemas.records.records import BY_RULE, REQUESTED
 from schemas.times import CLOCK_SKEW_MS
-from sinks.webhooks.messages import ENTERED, LEFT, Message, NotificationState, identifiers_of
+from sinks.webhooks.messages import ENTERED, LEFT, Message, identifiers_of
+from sinks.webhooks.notification_state import NotificationState
 
 MAX_BODY = 1_200_000
 """Bytes of a body that fit into a record with room to spare."""
@@ -69,6 +70,12 @@ def find_webhook(control: ControlState, webhook_id: str) -> Webhook | None:
 def has_endpoints(control: ControlState) -> bool:
     """Whether a webhook may want any event."""
     return bool(control.webhooks_by_id) or any(control.campaigns.values())
+
+
+def is_heard(control: ControlState, workspace: str, environment: str) -> bool:
+    """Whether a webhook may want an event of this environment."""
+    home = (workspace, environment)
+    return bool(control.webhooks.get(home)) or bool(control.campaigns.get(home))
 
 
 def delivery_of(control: ControlState, message: Message) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from schemas.control import control_state
 from schemas.control.control_state import ControlState, Webhook
 from schemas.records.records import Change
 from schemas.times import CLOCK_SKEW_MS
-from sinks.webhooks.messages import Message, NotificationState, of_change, of_event
+from sinks.webhooks.messages import Message, of_change, of_event
+from sinks.webhooks.notification_state import NotificationState
 from sinks.webhooks.subscriptions import MAX_BODY, plan, subscribed, wants
 from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 from tests.support.sink_pipeline import change
@@ -24,7 +25,7 @@ class Told:
     """Changes in, the types of the messages out; what was said is kept as the store keeps it."""
 
     def __init__(self, since_ms: int = 0) -> None:
-        self.rows: dict[bytes, bytes] = {}
+        self.rows: dict[bytes, bytes | None] = {}
         self.since_ms = since_ms
         self.ids: list[str] = []
 
@@ -145,7 +146,7 @@ def test_a_listener_ends_with_the_state_of_the_tables(memberships: list[tuple[bo
         log.append(member(version, member=is_member, at_ms=NOW_MS + at, reason="event"))
         if data.draw(st.booleans(), "repeat"):
             log.append(log[data.draw(st.integers(0, len(log) - 1), "which")])
-    rows: dict[bytes, bytes] = {}
+    rows: dict[bytes, bytes | None] = {}
     arrived: dict[str, str] = {}
     position = 0
     while position < len(log):

@@ -13,7 +13,8 @@ from schemas.control.control_state import Campaign, ControlState, Segment, Webho
 from schemas.errors import ApiError
 from schemas.records.records import Change
 from sinks.webhooks.examples import example
-from sinks.webhooks.messages import Message, NotificationState, learn_identifiers, of_change, of_event
+from sinks.webhooks.messages import Message, learn_identifiers, of_change, of_event
+from sinks.webhooks.notification_state import NotificationState
 from sinks.webhooks.subscriptions import named, plan, subscribed
 from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, cid, event
 from tests.support.sink_pipeline import change

@@ -36,7 +36,7 @@ from schemas.service import clock
 from sinks.clickhouse import dedupe, streams
 from sinks.clickhouse.block import Buffer
 from sinks.clickhouse.rows import fill
-from sinks.webhooks.messages import NotificationState
+from sinks.webhooks.notification_state import NotificationState
 from sinks.webhooks.planner import DeliveryPlanner
 from sinks.webhooks.store import Store
 from tests.bench.cost import SEGMENTS, event
