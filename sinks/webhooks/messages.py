@@ -8,6 +8,7 @@
    worker or from before a crash, is no message. A change of the same moment has another version.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -23,11 +24,13 @@ from schemas.records.sameness import event_key
 from schemas.times import iso
 from sinks.webhooks.notification_state import NotificationState, version_of, version_row
 
+log = logging.getLogger(__name__)
+
 CREATED, UPDATED, MERGED, UNSUBSCRIBED, ENTERED, LEFT = NOTIFICATIONS
 OURS = frozenset(NOTIFICATIONS)
 """Types that no client's event can take."""
 MESSAGE_UNSUBSCRIBED = "message.unsubscribed"
-TOLD_KINDS = frozenset(("membership", "profile"))
+MESSAGE_KINDS = frozenset(("membership", "profile"))
 """Kinds of changes that messages are made of."""
 IDENTIFIERS = ("external_id", "email", "phone")
 """Those that a message names its contact by: one of each, so they are bounded."""
@@ -81,7 +84,7 @@ def identifiers_of(contact_id: str, state: NotificationState) -> dict[str, str |
     """The contact's own identifiers; ``None`` for each that the contact lacks or whose profile has not arrived."""
     row = None
     if contact_id:
-        _read_aside(contact_id, state)
+        _read_profile(contact_id, state)
         row = state.read(b"i/" + contact_id.encode())
     identifiers: dict[str, str | None] = dict.fromkeys(IDENTIFIERS) if row is None else orjson.loads(row)
     return identifiers
@@ -138,19 +141,17 @@ def of_change(
     complete_since_ms: int,
     *,
     profile: Profile | None = None,
-    is_heard: bool = True,
 ) -> list[Message]:
     """Applies the change to ``state``, which holds all changes since ``complete_since_ms``; returns its messages.
 
-    ``profile`` is the change's profile, if already read. If no endpoint subscribes (not ``is_heard``), a membership is
-    no message.
+    ``profile`` is the change's profile, if already read.
     """
     if change["kind"] == "membership":
-        return _membership(change, state, complete_since_ms, is_heard=is_heard)
+        return _membership(change, state, complete_since_ms)
     if change["kind"] != "profile":
         return []
-    _read_aside(change["contact_id"], state)
-    if not _is_newest(change["contact_id"], change["version"], state):
+    _read_profile(change["contact_id"], state)
+    if not _advance(change["contact_id"], change["version"], state):
         return []
     if change.get("merged_into"):
         return _merge(change, state)
@@ -159,22 +160,27 @@ def of_change(
     return _snapshot(change, profile, state, complete_since_ms)
 
 
-def _read_aside(contact_id: str, state: NotificationState) -> None:
-    """Makes the rows of a contact whose last profile was set aside."""
-    aside = state.take_aside(contact_id)
-    if aside is None or not _is_newest(contact_id, aside[0], state):
+def _read_profile(contact_id: str, state: NotificationState) -> None:
+    """Makes the rows of a contact whose last profile was kept unread; an unusable profile leaves earlier rows."""
+    unread = state.take_unread(contact_id)
+    if unread is None:
         return
-    key, raw = contact_id.encode(), aside[1]
-    if raw is None:
-        state.writes[b"c/" + key] = _GONE
+    key = contact_id.encode()
+    try:
+        profile: Profile = orjson.loads(unread.profile or b"{}")
+        names, snapshot = _identifiers_row(profile), _snapshot_row(profile, _refused(profile))
+    except (ValueError, TypeError, AttributeError) as error:
+        log.error("the last profile of contact %s cannot be read: %r", contact_id, error)  # noqa: TRY400 - one line
         return
-    profile: Profile = orjson.loads(raw or b"{}")
-    state.writes.setdefault(b"i/" + key, _identifiers_row(profile))
-    state.writes[b"c/" + key] = _snapshot_row(profile, _refused(profile))
+    if not _advance(contact_id, unread.version, state):
+        return
+    state.writes[b"c/" + key] = _GONE if unread.is_merged else snapshot
+    if unread.profile:
+        state.writes.setdefault(b"i/" + key, names)  # a row of this step is newer
 
 
-def _is_newest(contact_id: str, version: int, state: NotificationState) -> bool:
-    """Notes a profile's version; ``False`` if a newer one came before."""
+def _advance(contact_id: str, version: int, state: NotificationState) -> bool:
+    """Notes a profile's version; returns ``False`` if a newer one came before."""
     key = b"v/" + contact_id.encode()
     newest = state.read(key)
     if newest is not None and version < version_of(newest):
@@ -183,7 +189,7 @@ def _is_newest(contact_id: str, version: int, state: NotificationState) -> bool:
     return True
 
 
-def _membership(change: Change, state: NotificationState, complete_since_ms: int, *, is_heard: bool) -> list[Message]:
+def _membership(change: Change, state: NotificationState, complete_since_ms: int) -> list[Message]:
     segment, member = change["segment_id"], change["member"]
     key = f"m/{change['contact_id']}/{segment}".encode()
     before = state.read(key)
@@ -191,7 +197,7 @@ def _membership(change: Change, state: NotificationState, complete_since_ms: int
         return []
     is_member = b"\x01" if member else b"\x00"
     state.writes[key] = is_member + version_row(change["version"])
-    if not is_heard or (before is not None and before[:1] == is_member):
+    if before is not None and before[:1] == is_member:
         return []
     if before is None and change["reason"] == RESTATED and not (member and change["at_ms"] >= complete_since_ms):
         return []  # skip exits that were never announced, and entries older than the retained state

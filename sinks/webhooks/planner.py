@@ -11,9 +11,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -25,7 +25,6 @@ from schemas.records import codec
 from schemas.records.codec import UndecodableError
 from schemas.records.deliveries import WebhookDelivery
 from schemas.records.identity import partition_of
-from schemas.records.records import Change
 from schemas.retry import retried
 from schemas.service import clock
 from schemas.service.kafka import Tail
@@ -34,24 +33,17 @@ from schemas.settings import Settings
 from sinks.delivery.lease import Lease, partitions_of
 from sinks.launch.entry import EntryPlace, LaunchEntry, entries
 from sinks.webhooks.delivery_log import DeliveryLog, LogRow
+from sinks.webhooks.derive import messages_of_changes, messages_of_events
 from sinks.webhooks.launches import failure
-from sinks.webhooks.messages import (
-    ENTERED,
-    TOLD_KINDS,
-    Message,
-    learn_identifiers,
-    of_change,
-    of_event,
-)
+from sinks.webhooks.messages import ENTERED, Message
 from sinks.webhooks.notification_state import NotificationState
 from sinks.webhooks.outgoing import CustomerTopics, Outgoing, outgoing
 from sinks.webhooks.spans import DeliveryTraces
 from sinks.webhooks.store import Store
-from sinks.webhooks.subscriptions import Targets, has_endpoints, is_heard, named, plan, subscribed
+from sinks.webhooks.subscriptions import Targets, has_endpoints, plan, subscribed
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 GROUP = "headwater-webhooks"
 SOURCES = (topics.CHANGES, topics.RESOLVED)
 COMMIT_EVERY_S = 1.0
@@ -165,7 +157,7 @@ class DeliveryPlanner:
 
     async def _take(self, fetched: dict[TopicPartition, list[Any]]) -> None:
         """Takes records of all partitions, in units that become durable one after the other."""
-        unit = PlannedUnit(NotificationState(self._store.get))
+        unit = self._begin()
         for tp, records in fetched.items():
             for record in records:
                 messages = self._messages(tp, record, unit.state)
@@ -182,49 +174,31 @@ class DeliveryPlanner:
                 unit.positions[tp] = record.offset + 1
                 if len(unit.planned) + len(unit.entries) >= UNIT:
                     await self._keep(unit)
-                    unit = PlannedUnit(NotificationState(self._store.get))
+                    unit = self._begin()
         await self._keep(unit)
+
+    def _begin(self) -> PlannedUnit:
+        state = NotificationState(self._store.get)
+        # an erasure may delete rows while the unit's deliveries become durable
+        self._store.on_unlearned = state.forget
+        return PlannedUnit(state)
 
     def _is_known(self, unit: PlannedUnit, delivery: WebhookDelivery) -> bool:
         return delivery["id"] in unit.planned or self._store.knows(delivery["id"])
 
     def _messages(self, tp: TopicPartition, record: Any, state: NotificationState) -> list[Message]:
+        control, value = self._control, record.value or b""
         try:
             if self._names[tp.topic] is topics.CHANGES:
-                since = self._complete_since(record, state)
-                changes = codec.decode_changes(record.value or b"")
-                return named(self._control, self._of_changes(changes, state, since), state)
-            if not has_endpoints(self._control):
-                return []
-            events = codec.decode_events(record.value or b"")
-            messages = (
-                message
-                for event in events
-                if is_heard(self._control, event["workspace"], event["environment"])
-                and not self._control.erased.covers(event)
-                for message in _read(of_event, event) or ()
-            )
-            return named(self._control, messages, state)
+                since_ms = self._complete_since(record, state)
+                return messages_of_changes(control, codec.decode_changes(value), state, since_ms)
+            # events leave no state, so that without an endpoint they need not be decoded
+            return messages_of_events(control, codec.decode_events(value), state) if has_endpoints(control) else []
         except UndecodableError as error:
             # the ClickHouse sink quarantines the record
             where = {"topic": tp.topic, "partition": tp.partition, "offset": record.offset}
             log.error("skipping %s/%s/%s: %s", *where.values(), error, extra=where)  # noqa: TRY400 - one line
             return []
-
-    def _of_changes(self, changes: Sequence[Change], state: NotificationState, since: int) -> Iterator[Message]:
-        control = self._control
-        told = []
-        for change in changes:
-            if change["kind"] not in TOLD_KINDS or control.erased.covers(change):
-                continue
-            heard = is_heard(control, change["workspace"], change["environment"])
-            if not heard and change["kind"] == "profile":
-                state.set_aside(change)
-            else:
-                # profiles first: a membership may precede its contact's profile
-                told.append((change, heard, _read(learn_identifiers, change, state)))
-        for change, heard, profile in told:
-            yield from _read(of_change, change, state, since, profile=profile, is_heard=heard) or ()
 
     def _complete_since(self, record: Any, state: NotificationState) -> int:
         key = b"t/%d" % record.partition
@@ -283,12 +257,3 @@ class DeliveryPlanner:
             log.warning("offsets are not committed now, the disk has them: %r", error)
         else:
             self._committed.update(news)
-
-
-def _read(read: Callable[..., T | None], datum: Any, *more: Any, **how: Any) -> T | None:
-    """Decodes a record. An unusable item costs only itself: ClickHouse or quarantine has it."""
-    try:
-        return read(datum, *more, **how)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        log.error("dropping webhooks for a %s of contact %s: %r", datum["kind"], datum["contact_id"], error)  # noqa: TRY400 - one line
-        return None

@@ -3,7 +3,7 @@
 The disk is a copy of Kafka's records: the position is written in the same batch as the rows, so a restart resumes
 there, and a lost disk is read again. Memory is bounded by the cache settings, for any number of waiting deliveries.
 Rows: ``d/<delivery>`` its record, ``q/<delivery>`` its place in the queue, ``x/<time>/<delivery>`` when it is
-forgotten, ``c/``, ``i/``, ``v/``, ``r/`` and ``m/`` the state of notifications, ``l/`` the attachments of a launch,
+forgotten, ``c/``, ``i/``, ``v/``, ``u/`` and ``m/`` the state of notifications, ``l/`` the attachments of a launch,
 ``n/`` entries that launch a campaign, ``p/`` the next offset of a partition, ``t/`` the time from which the rows hold
 all changes of a partition of `changes`.
 """
@@ -22,6 +22,7 @@ from schemas.records.deliveries import ASKED, FAILED, PENDING, SUCCEEDED, Webhoo
 from schemas.service.rocksdb import options_of_a_copy
 from schemas.times import DAY_MS
 from sinks.launch.entry import LaunchEntry, entry_of
+from sinks.webhooks.notification_state import OF_CONTACTS, OF_MEMBERSHIPS
 from sinks.webhooks.queue import Entry
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,10 @@ class OnQueued(Protocol):
 
 
 def _ignored(_delivery: WebhookDelivery) -> None:
+    return
+
+
+def _nothing_to_forget(_contact_ids: Collection[str]) -> None:
     return
 
 
@@ -62,6 +67,8 @@ class Store:
         self.on_queued: OnQueued = _not_queued
         self.on_applied: Callable[[WebhookDelivery], None] = _ignored
         """Called when a delivery's new state is here."""
+        self.on_unlearned: Callable[[Collection[str]], None] = _nothing_to_forget
+        """Called with contacts whose notification state was deleted."""
         self.last_seq = 0
         self.fresh: set[str] = set()
         """Deliveries that are durable in Kafka and not here yet."""
@@ -121,11 +128,12 @@ class Store:
         """Forgets the notification state of contacts."""
         batch = WriteBatch(raw_mode=True)
         for contact_id in contact_ids:
-            for kind in (b"c/", b"i/", b"v/", b"r/"):
-                batch.delete(kind + contact_id.encode())
-            for key, _ in self._scan(b"m/" + contact_id.encode()):
+            for prefix in OF_CONTACTS:
+                batch.delete(prefix + contact_id.encode())
+            for key, _ in self._scan(OF_MEMBERSHIPS + contact_id.encode()):
                 batch.delete(key)
         self._db.write(batch)
+        self.on_unlearned(contact_ids)
 
     def drop_launches(self, until_ms: int) -> None:
         """Deletes attachments that arrived before this time."""

@@ -41,7 +41,10 @@ def is_sent(control: ControlState, message: Message) -> bool:
 
 
 def named(control: ControlState, messages: Iterable[Message], state: NotificationState) -> list[Message]:
-    """Returns the messages to deliver, with their contact's identifiers and the names of its segment and campaign."""
+    """Returns the messages to deliver, with their contact's identifiers and the names of its segment and campaign.
+
+    To know the identifiers, it reads a profile that ``state`` has kept unread.
+    """
     kept = [message for message in messages if is_sent(control, message)]
     for message in kept:
         home = (message.workspace, message.environment)
@@ -68,12 +71,12 @@ def find_webhook(control: ControlState, webhook_id: str) -> Webhook | None:
 
 
 def has_endpoints(control: ControlState) -> bool:
-    """Whether a webhook may want any event."""
+    """Whether any environment has a webhook or a campaign."""
     return bool(control.webhooks_by_id) or any(control.campaigns.values())
 
 
-def is_heard(control: ControlState, workspace: str, environment: str) -> bool:
-    """Whether a webhook may want an event of this environment."""
+def has_endpoint_in(control: ControlState, workspace: str, environment: str) -> bool:
+    """Whether this environment has a webhook or a campaign, so that a message may be sent."""
     home = (workspace, environment)
     return bool(control.webhooks.get(home)) or bool(control.campaigns.get(home))
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.kafka
 
 
 async def test_a_contact_from_before_the_first_endpoint_is_known(kafka: str, tmp_path: Path) -> None:
-    """While its environment has no endpoint, a contact's profile is set aside; another environment's are told."""
+    """While its environment has no endpoint, a contact's profile is kept unread; another environment's are sent."""
     settings = fresh_settings(tmp_path, kafka=kafka).model_copy(update={"webhook_allow_private": True})
     quiet = cid("external_id:quiet")
     names = (cid(f"external_id:heard{n}") for n in itertools.count())
