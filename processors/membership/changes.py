@@ -8,8 +8,7 @@ have changed are emitted again with a newer version: ``restate``.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from processors.membership.conditions import Plan
 from processors.membership.contact_state import Contact, Row
@@ -19,8 +18,7 @@ from schemas.rules.windows import NEVER
 BY_EVENT, BY_TIME, BY_MERGE = "event", "time", "merged"
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """Why a membership changes; ``at_ms`` is when that became so."""
 
     reason: str

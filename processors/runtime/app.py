@@ -31,6 +31,7 @@ from processors.runtime.recovery import TableManager
 from processors.runtime.stage import InputRecord, Quarantine, Rows, Stage
 from processors.runtime.table import DurableTable
 from processors.runtime.watchdog import PartitionSnapshot
+from schemas.caches.recent_rows import Read
 from schemas.record_batches import Message
 from schemas.service.kafka import compression_of
 from schemas.service.kafka_auth import connection
@@ -111,9 +112,9 @@ class Runtime:
 
     # --- the shell's outside
 
-    def read(self, table: str, partition: int, key: bytes) -> bytes | None:
-        row: bytes | None = self.tables[table].read(partition, key)
-        return row
+    def reader(self, table: str, partition: int) -> Read:
+        read: Read = self.tables[table].reader(partition)
+        return read
 
     def scan(self, table: str, partition: int, after: bytes | None = None) -> Rows:
         rows: Rows = self.tables[table].scan(partition, after)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from schemas.caches.recent_rows import Read
 from schemas.record_batches import Headers
 from schemas.topics import Topic
 
@@ -52,7 +53,7 @@ class OutputRecord:
 class Tables(Protocol):
     """The layer below a ``PartitionState``: the durable rows of all partitions."""
 
-    def read(self, table: str, partition: int, key: bytes) -> bytes | None: ...
+    def reader(self, table: str, partition: int) -> Read: ...
 
     def scan(self, table: str, partition: int, after: bytes | None = None) -> Rows:
         """All rows of a partition whose key is greater than ``after``, in the order of their keys."""
@@ -62,7 +63,7 @@ class Tables(Protocol):
 class PartitionState:
     """The tables of one partition as a step sees them, its own writes included; nothing is durable yet."""
 
-    __slots__ = ("_tables", "partition", "received", "writes")
+    __slots__ = ("_readers", "_tables", "partition", "received", "writes")
 
     def __init__(self, partition: int, tables: Tables) -> None:
         self.partition = partition
@@ -70,12 +71,16 @@ class PartitionState:
         self.received: list[int] = []
         """When the edge received the events of this step (epoch ms), for the metric of their age."""
         self._tables = tables
+        self._readers: dict[str, Read] = {}
 
     def get(self, table: str, key: bytes) -> bytes | None:
         written = self.writes.get(table)
         if written is not None and key in written:
             return written[key]
-        return self._tables.read(table, self.partition, key)
+        read = self._readers.get(table)
+        if read is None:
+            read = self._readers[table] = self._tables.reader(table, self.partition)
+        return read(key)
 
     def put(self, table: str, key: bytes, value: bytes | None) -> None:
         """The last value of a key wins; ``None`` deletes it."""

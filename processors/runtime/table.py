@@ -13,9 +13,8 @@ recovery, which is untouched, reads again.
 # ruff: noqa: SLF001 - Faust and aiokafka offer no other way in; what is reached for is pinned by version
 
 import shutil
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import faust
@@ -25,6 +24,7 @@ from rocksdict import WriteBatch
 from processors.runtime.client import QUIET
 from processors.runtime.publish import publish
 from processors.runtime.stage import Rows
+from schemas.caches.recent_rows import Read, RecentRows
 
 Writes = Mapping[bytes, bytes | None]
 
@@ -37,19 +37,8 @@ STORE_OPTIONS = {
     "max_open_files": 128,
     "bloom_filter_size": 10,  # most look-ups of an event, and of a contact that never merged, find nothing
 }
-
-
 RECENT_BYTES = 16 * 1024 * 1024
 """Memory for recently used rows of a table, all its partitions together."""
-ENTRY_BYTES = 120
-"""Of a dictionary's entry, and of its two objects without their content."""
-
-
-class Unknown:
-    """The row of a key that was not used recently."""
-
-
-UNKNOWN = Unknown()
 
 
 class _Store(Protocol):
@@ -115,39 +104,6 @@ class _Memory:
         self.apply(partition, dict.fromkeys([k for k, _ in self.scan(partition, None)]), 0)
 
 
-class RecentRows:
-    """The rows of a partition that were read or written last, missing rows too, in two generations of ``limit`` bytes.
-
-    A full generation replaces the one before; a row that is found there moves to the new one.
-    """
-
-    __slots__ = ("_limit", "_new", "_old", "_size")
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._size = 0
-        self._new: dict[bytes, bytes | None] = {}
-        self._old: dict[bytes, bytes | None] = {}
-
-    def get(self, key: bytes) -> "bytes | Unknown | None":
-        row = self._new.get(key, UNKNOWN)
-        if row is UNKNOWN and key in self._old:
-            row = self._old[key]
-            self.put(key, row)
-        return row
-
-    def put(self, key: bytes, row: bytes | None) -> None:
-        size = ENTRY_BYTES + len(key) + (len(row) if row else 0)
-        if size > self._limit:  # its earlier row must not stay
-            self._new.pop(key, None)
-            self._old.pop(key, None)
-            return
-        self._size += size
-        if self._size > self._limit:
-            self._old, self._new, self._size = self._new, {}, size
-        self._new[key] = row
-
-
 class DurableTable(faust.Table):  # type: ignore[misc]  # Faust publishes no types
     """A Faust table of bytes whose partition is named by the writer.
 
@@ -165,20 +121,22 @@ class DurableTable(faust.Table):  # type: ignore[misc]  # Faust publishes no typ
             value_type=bytes,
             options=dict(STORE_OPTIONS),  # the store takes entries out of it
         )
-        generation = RECENT_BYTES // 2 // partitions
-        self._recent: defaultdict[int, RecentRows] = defaultdict(lambda: RecentRows(generation))
+        self._generation = RECENT_BYTES // 2 // partitions
+        self._recent: dict[int, RecentRows] = {}
 
     @cached_property
     def _rows(self) -> _Store:
         return _Rocks(self.data) if hasattr(self.data, "offset_key") else _Memory(self.data)
 
-    def read(self, partition: int, key: bytes) -> bytes | None:
-        recent = self._recent[partition]
-        row = recent.get(key)
-        if isinstance(row, Unknown):
-            row = self._rows.read(partition, key)
-            recent.put(key, row)
-        return row
+    def _recent_of(self, partition: int) -> RecentRows:
+        recent = self._recent.get(partition)
+        if recent is None:
+            recent = self._recent[partition] = RecentRows(self._generation, partial(self._rows.read, partition))
+        return recent
+
+    def reader(self, partition: int) -> Read:
+        """Reads a partition's rows by key, until the next rebalance."""
+        return self._recent_of(partition).read
 
     def scan(self, partition: int, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         return self._rows.scan(partition, after)
@@ -192,9 +150,7 @@ class DurableTable(faust.Table):  # type: ignore[misc]  # Faust publishes no typ
     def apply(self, partition: int, writes: Writes, offset: int) -> None:
         """Applies writes to the local store; call it only after ``flush``, with the offset that ``flush`` returned."""
         self._rows.apply(partition, writes, offset)
-        recent = self._recent[partition]
-        for key, row in writes.items():
-            recent.put(key, row)
+        self._recent_of(partition).update(writes)
 
     def apply_changelog_batch(self, batch: Any) -> None:
         self._recent.clear()

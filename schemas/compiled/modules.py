@@ -41,6 +41,8 @@ MODULES: tuple[str, ...] = (
     "processors.segments.outbox",
     "processors.segments.stage",
     "processors.segments.unit",
+    "schemas.caches.recent_keys",
+    "schemas.caches.recent_rows",
     "schemas.records.identity",
     "schemas.records.sameness",
     "schemas.records.tenancy",

@@ -9,6 +9,7 @@
 
 from enum import Enum, auto
 
+from schemas.caches.recent_keys import RecentKeys
 from schemas.records.records import Event
 from schemas.records.sameness import event_key
 
@@ -31,27 +32,6 @@ class Verdict(Enum):
     """A stage before may have sent it again: ask whether its row is stored."""
 
 
-class Window:
-    """Holds the last ``size`` to twice ``size`` keys, in two generations: the older one is dropped as a whole."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._young: set[str] = set()
-        self._old: set[str] = set()
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._young or key in self._old
-
-    def discard(self, key: str) -> None:
-        self._young.discard(key)
-        self._old.discard(key)
-
-    def add(self, key: str) -> None:
-        self._young.add(key)
-        if len(self._young) >= self._size:
-            self._old, self._young = self._young, set()
-
-
 def known_as(workspace: str, environment: str, key: str) -> str:
     """The window's entry of an event, by its key."""
     return f"{workspace}\0{environment}\0{key}"
@@ -65,7 +45,7 @@ class Deduplicator:
     """The recent events of one partition of `resolved`."""
 
     def __init__(self, size: int) -> None:
-        self.window = Window(size)
+        self.window = RecentKeys(size)
         self._highest: dict[int, tuple[int, int]] = {}
 
     def forget(self, event: Event) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from processors.runtime.stage import PartitionState, Rows
 from processors.segments.unit import TABLE
+from schemas.caches.recent_rows import Read
 from schemas.records import codec
 from schemas.records.records import Change
 
@@ -15,9 +16,9 @@ class SegmentTables:
 
     rows: dict[int, dict[bytes, bytes]] = field(default_factory=lambda: defaultdict(dict))
 
-    def read(self, table: str, partition: int, key: bytes) -> bytes | None:
+    def reader(self, table: str, partition: int) -> Read:
         assert table == TABLE
-        return self.rows[partition].get(key)
+        return self.rows[partition].get
 
     def scan(self, table: str, partition: int, after: bytes | None = None) -> Rows:
         assert table == TABLE

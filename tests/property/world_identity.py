@@ -121,7 +121,7 @@ class IdentityWorld:
     def winner(self, name: str) -> str:
         """By the map of the partition that the identifier's events come to."""
         own = cid(name)
-        row = self.changelog.read(topics.IDENTITY_MAP, partition_of(own, PARTITIONS), own.encode())
+        row = self.changelog.reader(topics.IDENTITY_MAP, partition_of(own, PARTITIONS))(own.encode())
         return own if row is None else winner_of(row)
 
     def links(self) -> list[Link]:

@@ -133,7 +133,7 @@ class Counts:
     def owner(self, event: Event) -> str:
         own = own_contact_id(event)
         partition = identity.partition_of(own, PARTITIONS)
-        row = self.identity.changelog.read(topics.IDENTITY_MAP, partition, own.encode())
+        row = self.identity.changelog.reader(topics.IDENTITY_MAP, partition)(own.encode())
         return own if row is None else winner_of(row)
 
     # --- the sink

@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 
+from schemas.caches.recent_rows import Read
 from schemas.records import identity
 from schemas.records.records import Event, Identifier, Link
 
@@ -73,8 +74,8 @@ class MemoryTables:
     def __init__(self) -> None:
         self.rows: dict[tuple[str, int], dict[bytes, bytes]] = {}
 
-    def read(self, table: str, partition: int, key: bytes) -> bytes | None:
-        return self.rows.get((table, partition), {}).get(key)
+    def reader(self, table: str, partition: int) -> Read:
+        return lambda key: self.rows.get((table, partition), {}).get(key)
 
     def scan(self, table: str, partition: int, after: bytes | None = None) -> Any:
         rows = self.rows.get((table, partition), {})

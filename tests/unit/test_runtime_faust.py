@@ -21,6 +21,7 @@ from processors.runtime.consumer import Consumer
 from processors.runtime.offset_tracker import OffsetOrder
 from processors.runtime.recovery import Recovery
 from processors.runtime.table import DurableTable
+from schemas.caches.recent_rows import ENTRY_BYTES
 
 TP0 = TP("numbers", 0)
 
@@ -153,7 +154,7 @@ async def test_a_table_can_be_written_without_a_current_event(tmp_path: Path, st
     ours.apply(1, {b"a": b"1", b"b": b"2", b"c": b"3"}, 10)
     ours.apply(2, {b"d": b"4"}, 3)
     ours.apply(1, {b"b": None, b"c": b"5"}, 12)
-    assert [ours.read(1, key) for key in (b"a", b"b", b"c", b"d")] == [b"1", None, b"5", None]
+    assert [ours.reader(1)(key) for key in (b"a", b"b", b"c", b"d")] == [b"1", None, b"5", None]
     assert list(ours.scan(1)) == [(b"a", b"1"), (b"c", b"5")]
     assert list(ours.scan(1, after=b"a")) == [(b"c", b"5")]
     assert list(ours.scan(2)) == [(b"d", b"4")]
@@ -176,7 +177,7 @@ async def test_rows_are_read_as_they_were_applied(
             row = random.choice([None, b"", b"x" * random.randrange(300)])
             ours.apply(partition, {key: row}, offset)
             expected[partition, key] = row
-        assert ours.read(partition, key) == expected.get((partition, key))
+        assert ours.reader(partition)(key) == expected.get((partition, key))
 
 
 async def test_recently_used_rows_are_bounded_and_forgotten_at_a_rebalance(tmp_path: Path) -> None:
@@ -184,21 +185,21 @@ async def test_recently_used_rows_are_bounded_and_forgotten_at_a_rebalance(tmp_p
     app._create_directories()
     ours = DurableTable(app, name="ours", partitions=4)
     for n in range(40_000):
-        assert ours.read(1, b"%d" % n) is None
+        assert ours.reader(1)(b"%d" % n) is None
     recent = ours._recent[1]
     large = b"x" * table.RECENT_BYTES
     ours.apply(1, {b"39998": large}, 0)
-    assert ours.read(1, b"39998") == large
+    assert ours.reader(1)(b"39998") == large
     assert large not in [*recent._new.values(), *recent._old.values()]
-    assert (len(recent._new) + len(recent._old)) * table.ENTRY_BYTES <= table.RECENT_BYTES // 4
+    assert (len(recent._new) + len(recent._old)) * ENTRY_BYTES <= table.RECENT_BYTES // 4
     assert recent._old
     ours._rows.apply(1, {b"39999": b"recovered"}, 1)
-    assert ours.read(1, b"39999") is None
+    assert ours.reader(1)(b"39999") is None
     await ours.on_rebalance({TP(ours.changelog_topic_name, 1)}, set(), set())
-    assert ours.read(1, b"39999") == b"recovered"
+    assert ours.reader(1)(b"39999") == b"recovered"
     ours._rows.apply(1, {b"39999": b"recovered again"}, 2)
     ours.apply_changelog_batch([])
-    assert ours.read(1, b"39999") == b"recovered again"
+    assert ours.reader(1)(b"39999") == b"recovered again"
 
 
 async def test_a_partition_that_is_given_away_leaves_no_rows_behind(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.caches.recent_keys import RecentKeys
 from schemas.records.records import Event
 from schemas.records.sameness import event_key
-from sinks.clickhouse.dedupe import Deduplicator, EventPosition, Verdict, Window, origin_of
+from sinks.clickhouse.dedupe import Deduplicator, EventPosition, Verdict, origin_of
 from sinks.clickhouse.rows import DUPLICATES, EVENTS, Item
 from sinks.clickhouse.streams import STREAMS, Part
 from tests.support.builders import event
@@ -52,7 +53,7 @@ def test_an_event_without_origin_is_never_a_suspect() -> None:
 
 @given(st.lists(st.integers(0, 50), max_size=300), st.integers(1, 20))
 def test_a_window_knows_the_last_ones_and_is_bounded(keys: list[int], size: int) -> None:
-    window = Window(size)
+    window = RecentKeys(size)
     for key in keys:
         window.add(str(key))
     assert all(str(key) in window for key in keys[-size:])

@@ -1,0 +1,49 @@
+"""Rows of a partition as they are read and written in; those used last, from memory, out; pure."""
+
+from collections.abc import Callable, Mapping
+
+Read = Callable[[bytes], bytes | None]
+"""Reads a row by its key."""
+ENTRY_BYTES = 120
+"""Of a dictionary's entry, and of its two objects without their content."""
+
+
+class RecentRows:
+    """The rows that were read or written last, missing rows too, in two generations of ``limit`` bytes.
+
+    A full generation replaces the one before; a row that is found there moves to the new one. Other rows come from
+    ``stored``.
+    """
+
+    __slots__ = ("_limit", "_new", "_old", "_size", "_stored")
+
+    def __init__(self, limit: int, stored: Read) -> None:
+        self._limit = limit
+        self._stored = stored
+        self._size = 0
+        self._new: dict[bytes, bytes | None] = {}
+        self._old: dict[bytes, bytes | None] = {}
+
+    def read(self, key: bytes) -> bytes | None:
+        row = self._new.get(key)
+        if row is not None or key in self._new:
+            return row
+        row = self._old[key] if key in self._old else self._stored(key)
+        self.put(key, row)
+        return row
+
+    def put(self, key: bytes, row: bytes | None) -> None:
+        size = ENTRY_BYTES + len(key) + (len(row) if row else 0)
+        if size > self._limit:  # its earlier row must not stay
+            self._new.pop(key, None)
+            self._old.pop(key, None)
+            return
+        self._size += size
+        if self._size > self._limit:
+            self._old, self._new, self._size = self._new, {}, size
+        self._new[key] = row
+
+    def update(self, rows: Mapping[bytes, bytes | None]) -> None:
+        """Takes written rows."""
+        for key, row in rows.items():
+            self.put(key, row)
