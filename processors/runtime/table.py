@@ -135,7 +135,7 @@ class DurableTable(faust.Table):  # type: ignore[misc]  # Faust publishes no typ
         return recent
 
     def reader(self, partition: int) -> Read:
-        """Reads a partition's rows by key, until the next rebalance."""
+        """Reads a partition's rows by key, for one unit of work: a rebalance and a recovery end what it remembers."""
         return self._recent_of(partition).read
 
     def scan(self, partition: int, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:

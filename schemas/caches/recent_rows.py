@@ -1,4 +1,4 @@
-"""Rows of a partition as they are read and written in; those used last, from memory, out; pure."""
+"""A store's read in; the same read through a cache of the rows that were used last out."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,14 +12,14 @@ class RecentRows:
     """The rows that were read or written last, missing rows too, in two generations of ``limit`` bytes.
 
     A full generation replaces the one before; a row that is found there moves to the new one. Other rows come from
-    ``stored``.
+    ``read_stored``.
     """
 
-    __slots__ = ("_limit", "_new", "_old", "_size", "_stored")
+    __slots__ = ("_limit", "_new", "_old", "_read_stored", "_size")
 
-    def __init__(self, limit: int, stored: Read) -> None:
+    def __init__(self, limit: int, read_stored: Read) -> None:
         self._limit = limit
-        self._stored = stored
+        self._read_stored = read_stored
         self._size = 0
         self._new: dict[bytes, bytes | None] = {}
         self._old: dict[bytes, bytes | None] = {}
@@ -28,7 +28,7 @@ class RecentRows:
         row = self._new.get(key)
         if row is not None or key in self._new:
             return row
-        row = self._old[key] if key in self._old else self._stored(key)
+        row = self._old[key] if key in self._old else self._read_stored(key)
         self.put(key, row)
         return row
 
@@ -44,6 +44,6 @@ class RecentRows:
         self._new[key] = row
 
     def update(self, rows: Mapping[bytes, bytes | None]) -> None:
-        """Takes written rows."""
+        """Caches written rows."""
         for key, row in rows.items():
             self.put(key, row)

@@ -21,8 +21,11 @@ class Erased:
 
     def __init__(self) -> None:
         self._until: dict[str, int] = {}
+        self.added = 0
+        """Erasures so far, one whose contacts became known later again."""
 
     def add(self, erasure: Erasure) -> None:
+        self.added += 1
         for contact_id in erasure.contacts:
             self._until[contact_id] = max(self._until.get(contact_id, 0), erasure.erased_ms)
 

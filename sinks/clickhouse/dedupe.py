@@ -3,8 +3,8 @@
 1. Places on `events` only grow within an origin partition, except for repeats after a crash. So a place at or below
    the highest place seen is a suspect. It is a repeat only if its row is known to be stored: a crash may also have
    let only a later place through.
-2. The identity stage has marked a client's retry (``repeat``). A window of recent events is the second check. It is
-   bounded, and the table collapses the copies that it misses.
+2. The identity stage has marked a client's retry (``repeat``). The keys of recent events are the second check. They are
+   bounded, and the table collapses the copies that they miss.
 """
 
 from enum import Enum, auto
@@ -33,7 +33,7 @@ class Verdict(Enum):
 
 
 def known_as(workspace: str, environment: str, key: str) -> str:
-    """The window's entry of an event, by its key."""
+    """An event's entry among the recent keys."""
     return f"{workspace}\0{environment}\0{key}"
 
 
@@ -45,12 +45,12 @@ class Deduplicator:
     """The recent events of one partition of `resolved`."""
 
     def __init__(self, size: int) -> None:
-        self.window = RecentKeys(size)
+        self.recent = RecentKeys(size)
         self._highest: dict[int, tuple[int, int]] = {}
 
     def forget(self, event: Event) -> None:
         """The row was refused, so the event is not stored: it may be replayed from quarantine."""
-        self.window.discard(known_as(event["workspace"], event["environment"], event_key(event)))
+        self.recent.discard(known_as(event["workspace"], event["environment"], event_key(event)))
 
     def reach(self, origin: EventPosition) -> None:
         """Everything up to this place has been seen."""
@@ -67,9 +67,9 @@ class Deduplicator:
         if event.get("repeat"):
             return Verdict.DUPLICATE
         key = known_as(event["workspace"], event["environment"], event_key(event))
-        is_known = key in self.window
+        is_known = key in self.recent
         if not is_known:
-            self.window.add(key)
+            self.recent.add(key)
         if is_past:
             return Verdict.REPLAYED if is_known else Verdict.SUSPECT
         return Verdict.DUPLICATE if is_known else Verdict.NEW

@@ -106,7 +106,7 @@ async def _remember(topic: str, parts: dict[int, tuple[int, Part]], writer: Writ
     most = WINDOW // len(parts) if parts else 0
     for partition, workspace, environment, key in await writer.recent_ids(topic, RECENT_MINUTES, most):
         if partition in parts:
-            parts[partition][1].seen.window.add(known_as(workspace, environment, key))
+            parts[partition][1].seen.recent.add(known_as(workspace, environment, key))
 
 
 async def committed_of(settings: Settings) -> dict[TopicPartition, OffsetAndMetadata]:

@@ -1,7 +1,7 @@
-"""Decoded records in; the messages that endpoints may receive of them, and the state of notifications, out; pure.
+"""Decoded records in; the messages that endpoints may receive from them, and the state of notifications, out; pure.
 
-A profile of an environment without an endpoint is kept unread. An unusable item costs only itself: ClickHouse or
-quarantine has it.
+An unusable item costs only itself: ClickHouse or quarantine has it. A profile of an environment without an endpoint is
+kept unread, so one that is unusable costs the profile before it too.
 """
 
 import logging
@@ -34,11 +34,11 @@ def _of_changes(
     for change in kept:
         has_endpoint = has_endpoint_in(control, change["workspace"], change["environment"])
         if change["kind"] == "profile" and not has_endpoint:
-            _usable(state.keep_unread, change)
+            _skip_unusable(state.keep_unread, change)
         else:
-            read.append((change, has_endpoint, _usable(learn_identifiers, change, state)))
+            read.append((change, has_endpoint, _skip_unusable(learn_identifiers, change, state)))
     for change, has_endpoint, profile in read:
-        messages = _usable(of_change, change, state, complete_since_ms, profile=profile)
+        messages = _skip_unusable(of_change, change, state, complete_since_ms, profile=profile)
         if has_endpoint:
             yield from messages or ()
 
@@ -48,12 +48,12 @@ def messages_of_events(control: ControlState, events: Sequence[Event], state: No
         message
         for event in events
         if has_endpoint_in(control, event["workspace"], event["environment"]) and not control.erased.covers(event)
-        for message in _usable(of_event, event) or ()
+        for message in _skip_unusable(of_event, event) or ()
     )
     return named(control, messages, state)
 
 
-def _usable(read: Callable[..., T | None], datum: Any, *more: Any, **how: Any) -> T | None:
+def _skip_unusable(read: Callable[..., T | None], datum: Any, *more: Any, **how: Any) -> T | None:
     try:
         return read(datum, *more, **how)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:

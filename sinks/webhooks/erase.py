@@ -15,6 +15,7 @@ from schemas.service.clock import now_ms
 from schemas.settings import Settings
 from sinks.delivery.lease import share_of
 from sinks.webhooks.delivery_log import DeliveryLog, LogRow
+from sinks.webhooks.notification_state import NotificationState
 from sinks.webhooks.store import Store
 
 _LOOK_S = 0.1
@@ -28,11 +29,22 @@ async def erasing(control: ControlState, store: Store, delivery_log: DeliveryLog
             # the disk follows `deliveries`: the tombstone deletes the row when the sender reads it back
             deliveries = store.of_contacts(frozenset(erasure.contacts), now_ms())
             await delivery_log.write([row for delivery in deliveries for row in delivery_log.forgotten(delivery)])
-            store.unlearn(erasure.contacts)
+            store.delete_contacts(erasure.contacts)
             key, value = control_state.encode("erasure_step", step_of(erasure, WEBHOOKS, share, now_ms()))
             await delivery_log.write([LogRow(topics.CONTROL, key, value, 0)])
             control.apply(key, value)
         await asyncio.sleep(_LOOK_S)
+
+
+def delete_erased(control: ControlState, store: Store) -> None:
+    """Deletes unread profiles that are erased: a release that keeps none leaves them where it erases a contact."""
+    state = NotificationState(store.get)
+    for erasure in control.erasures.values():
+        for contact_id in erasure.contacts:
+            unread = state.unread(contact_id)
+            if unread is not None and control.erased.covers_id(contact_id, unread.at_ms):
+                state.take_unread(contact_id)
+    store.learn(state.writes, {})
 
 
 def _is_due(control: ControlState, erasure: Erasure, settings: Settings) -> bool:

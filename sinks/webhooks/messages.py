@@ -163,20 +163,21 @@ def of_change(
 def _read_profile(contact_id: str, state: NotificationState) -> None:
     """Makes the rows of a contact whose last profile was kept unread; an unusable profile leaves earlier rows."""
     unread = state.take_unread(contact_id)
-    if unread is None:
+    if unread is None or not _advance(contact_id, unread.version, state):
         return
     key = contact_id.encode()
+    if unread.is_merged:
+        state.writes[b"c/" + key] = _GONE
     try:
         profile: Profile = orjson.loads(unread.profile or b"{}")
-        names, snapshot = _identifiers_row(profile), _snapshot_row(profile, _refused(profile))
+        identifiers, snapshot = _identifiers_row(profile), _snapshot_row(profile, _refused(profile))
     except (ValueError, TypeError, AttributeError) as error:
         log.error("the last profile of contact %s cannot be read: %r", contact_id, error)  # noqa: TRY400 - one line
         return
-    if not _advance(contact_id, unread.version, state):
-        return
-    state.writes[b"c/" + key] = _GONE if unread.is_merged else snapshot
+    if not unread.is_merged:
+        state.writes[b"c/" + key] = snapshot
     if unread.profile:
-        state.writes.setdefault(b"i/" + key, names)  # a row of this step is newer
+        state.writes.setdefault(b"i/" + key, identifiers)  # one of this step is newer
 
 
 def _advance(contact_id: str, version: int, state: NotificationState) -> bool:

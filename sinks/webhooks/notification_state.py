@@ -5,24 +5,27 @@ Rows: ``c/`` the last snapshot's digest and refused consents, ``i/`` the identif
 other rows follow from it when a message needs them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from struct import Struct
 from typing import NamedTuple
 
 from schemas.records.records import Change
 
-OF_CONTACTS = (b"c/", b"i/", b"v/", b"u/")
-"""Prefixes of rows with a contact's id as the rest of their key."""
-OF_MEMBERSHIPS = b"m/"
-"""Prefix of rows with a contact's id before a segment's."""
-VERSION_BYTES = 8
-_MERGED, _PRESENT = b"\x01", b"\x00"
+CONTACT_PREFIXES = (b"c/", b"i/", b"v/", b"u/")
+"""Of rows with a contact's id as the rest of their key."""
+MEMBERSHIP_PREFIX = b"m/"
+"""Of rows with the ids of a contact and of a segment as the rest of their key, with a slash between."""
+_VERSION_BYTES = 8
+_UNREAD = Struct(">qq?")
+"""What an unread row begins with: version, time of the profile (epoch ms), whether the contact has merged."""
 
 
 class UnreadProfile(NamedTuple):
-    """The last profile of a contact: of before the merge, if the contact has merged into another; may be empty."""
+    """A contact's last profile; the one before the merge, if the contact has merged. It may be empty."""
 
     version: int
+    at_ms: int
     is_merged: bool
     profile: bytes
 
@@ -38,41 +41,48 @@ class NotificationState:
         return self.writes[key] if key in self.writes else self.get(key)
 
     def keep_unread(self, change: Change) -> None:
-        """Keeps a contact's profile, or that it has merged; one that comes late replaces no newer one."""
-        key = b"u/" + change["contact_id"].encode()
-        before = self.read(key)
-        if before is not None and change["version"] < version_of(before):
+        """Keeps a contact's profile, or that it has merged; ignores a change that is older than the kept one."""
+        contact_id, at_ms, profile = change["contact_id"], change["at_ms"], change["profile"] or b""
+        before = self.unread(contact_id)
+        if before is not None and change["version"] < before.version:
             return
-        if not change.get("merged_into"):
-            rest = _PRESENT + (change["profile"] or b"")
-        else:  # messages still name the contact by its identifiers
-            rest = _MERGED + (b"" if before is None else before[VERSION_BYTES + 1 :])
-        self.writes[key] = version_row(change["version"]) + rest
+        is_merged = bool(change.get("merged_into"))
+        if not is_merged:
+            self.writes.pop(b"i/" + contact_id.encode(), None)  # from here on, one of this step is newer
+        elif before is not None:  # messages still name the contact by its identifiers
+            at_ms, profile = before.at_ms, before.profile
+        self.writes[_unread_key(contact_id)] = _UNREAD.pack(change["version"], at_ms, is_merged) + profile
 
     def take_unread(self, contact_id: str) -> UnreadProfile | None:
         """Returns what was kept of a contact, and deletes it."""
-        key = b"u/" + contact_id.encode()
-        row = self.read(key)
+        unread = self.unread(contact_id)
+        if unread is not None:
+            self.writes[_unread_key(contact_id)] = None
+        return unread
+
+    def unread(self, contact_id: str) -> UnreadProfile | None:
+        """Returns what was kept of a contact."""
+        row = self.read(_unread_key(contact_id))
         if row is None:
             return None
-        self.writes[key] = None
-        is_merged = row[VERSION_BYTES : VERSION_BYTES + 1] == _MERGED
-        return UnreadProfile(version_of(row), is_merged, row[VERSION_BYTES + 1 :])
+        version, at_ms, is_merged = _UNREAD.unpack_from(row)
+        return UnreadProfile(version, at_ms, is_merged, row[_UNREAD.size :])
 
-    def forget(self, contact_ids: Iterable[str]) -> None:
+    def drop_contacts(self, contact_ids: Collection[str]) -> None:
         """Drops new rows of contacts whose rows on disk were deleted."""
-        for contact_id in contact_ids:
-            for prefix in OF_CONTACTS:
-                self.writes.pop(prefix + contact_id.encode(), None)
-            memberships = OF_MEMBERSHIPS + contact_id.encode() + b"/"
-            for key in [key for key in self.writes if key.startswith(memberships)]:
-                del self.writes[key]
+        dropped = {contact_id.encode() for contact_id in contact_ids}
+        for key in [key for key in self.writes if key[2:].partition(b"/")[0] in dropped]:
+            del self.writes[key]
+
+
+def _unread_key(contact_id: str) -> bytes:
+    return b"u/" + contact_id.encode()
 
 
 def version_row(version: int) -> bytes:
-    return version.to_bytes(VERSION_BYTES, signed=True)
+    return version.to_bytes(_VERSION_BYTES, signed=True)
 
 
 def version_of(row: bytes) -> int:
     """The version that a row begins with."""
-    return int.from_bytes(row[:VERSION_BYTES], signed=True)
+    return int.from_bytes(row[:_VERSION_BYTES], signed=True)

@@ -11,7 +11,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,7 +53,7 @@ UNIT = 2000
 MAX_RECORDS = 500
 PACE_S = 0.025
 """Units begin at least so far apart: one of ten records costs little more than one of a single record."""
-UNHEARD_PACE_S = 0.1
+NO_ENDPOINT_PACE_S = 0.1
 """The same while no endpoint subscribes: records then only update the state."""
 
 
@@ -130,7 +130,7 @@ class DeliveryPlanner:
         """Runs for ever; raises an error if going on would lose data."""
         began = 0.0
         while True:
-            pace_s = PACE_S if has_endpoints(self._control) else UNHEARD_PACE_S
+            pace_s = PACE_S if has_endpoints(self._control) else NO_ENDPOINT_PACE_S
             await asyncio.sleep(began + pace_s - time.monotonic())
             try:
                 fetched = await self._consumer.getmany(timeout_ms=5000, max_records=MAX_RECORDS)
@@ -178,9 +178,15 @@ class DeliveryPlanner:
         await self._keep(unit)
 
     def _begin(self) -> PlannedUnit:
-        state = NotificationState(self._store.get)
-        # an erasure may delete rows while the unit's deliveries become durable
-        self._store.on_unlearned = state.forget
+        control = self._control
+        state, known = NotificationState(self._store.get), control.erased.added
+
+        def drop(contact_ids: Collection[str]) -> None:
+            # an erasure may become known, and delete rows, while the unit's deliveries become durable
+            if control.erased.added != known:
+                state.drop_contacts(contact_ids)
+
+        self._store.on_contacts_deleted = drop
         return PlannedUnit(state)
 
     def _is_known(self, unit: PlannedUnit, delivery: WebhookDelivery) -> bool:

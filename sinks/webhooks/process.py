@@ -31,7 +31,7 @@ from sinks.launch.entry_runner import EntryRunner
 from sinks.launch.runner import LaunchRunner
 from sinks.webhooks.delivery_log import DeliveryLog, LogRow
 from sinks.webhooks.dispatch import Dispatcher
-from sinks.webhooks.erase import erasing
+from sinks.webhooks.erase import delete_erased, erasing
 from sinks.webhooks.examples import ExampleSender
 from sinks.webhooks.launches import Launches
 from sinks.webhooks.planner import DeliveryPlanner
@@ -105,6 +105,7 @@ class Webhooks:
             )
             store.on_queued, store.on_applied = dispatcher.queued, dispatcher.applied
             store.load()
+            delete_erased(self._control, store)
             positions, mine = store.positions(topics.DELIVERIES.name), partitions_of(settings)
             tail = Tail(settings, topics.DELIVERIES, self._apply(store), positions=positions, partitions=mine)
             follower = DeliveryPlanner(

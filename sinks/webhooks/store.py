@@ -22,7 +22,7 @@ from schemas.records.deliveries import ASKED, FAILED, PENDING, SUCCEEDED, Webhoo
 from schemas.service.rocksdb import options_of_a_copy
 from schemas.times import DAY_MS
 from sinks.launch.entry import LaunchEntry, entry_of
-from sinks.webhooks.notification_state import OF_CONTACTS, OF_MEMBERSHIPS
+from sinks.webhooks.notification_state import CONTACT_PREFIXES, MEMBERSHIP_PREFIX
 from sinks.webhooks.queue import Entry
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def _ignored(_delivery: WebhookDelivery) -> None:
     return
 
 
-def _nothing_to_forget(_contact_ids: Collection[str]) -> None:
+def _ignore_contacts(_contact_ids: Collection[str]) -> None:
     return
 
 
@@ -67,7 +67,7 @@ class Store:
         self.on_queued: OnQueued = _not_queued
         self.on_applied: Callable[[WebhookDelivery], None] = _ignored
         """Called when a delivery's new state is here."""
-        self.on_unlearned: Callable[[Collection[str]], None] = _nothing_to_forget
+        self.on_contacts_deleted: Callable[[Collection[str]], None] = _ignore_contacts
         """Called with contacts whose notification state was deleted."""
         self.last_seq = 0
         self.fresh: set[str] = set()
@@ -124,16 +124,16 @@ class Store:
         deliveries = (decode_delivery(value) for _, value in self._scan(b"d/"))
         return [d for d in deliveries if d["contact_id"] in contact_ids and d["seq"] // 1_000_000 <= until_ms]
 
-    def unlearn(self, contact_ids: Collection[str]) -> None:
-        """Forgets the notification state of contacts."""
+    def delete_contacts(self, contact_ids: Collection[str]) -> None:
+        """Deletes the notification state of contacts."""
         batch = WriteBatch(raw_mode=True)
         for contact_id in contact_ids:
-            for prefix in OF_CONTACTS:
+            for prefix in CONTACT_PREFIXES:
                 batch.delete(prefix + contact_id.encode())
-            for key, _ in self._scan(OF_MEMBERSHIPS + contact_id.encode()):
+            for key, _ in self._scan(MEMBERSHIP_PREFIX + contact_id.encode() + b"/"):
                 batch.delete(key)
         self._db.write(batch)
-        self.on_unlearned(contact_ids)
+        self.on_contacts_deleted(contact_ids)
 
     def drop_launches(self, until_ms: int) -> None:
         """Deletes attachments that arrived before this time."""

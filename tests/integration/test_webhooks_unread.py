@@ -20,20 +20,20 @@ pytestmark = pytest.mark.kafka
 async def test_a_contact_from_before_the_first_endpoint_is_known(kafka: str, tmp_path: Path) -> None:
     """While its environment has no endpoint, a contact's profile is kept unread; another environment's are sent."""
     settings = fresh_settings(tmp_path, kafka=kafka).model_copy(update={"webhook_allow_private": True})
-    quiet = cid("external_id:quiet")
-    names = (cid(f"external_id:heard{n}") for n in itertools.count())
+    first = cid("external_id:first")
+    names = (cid(f"external_id:other{n}") for n in itertools.count())
     partitions = settings.partitions
-    heard = next(name for name in names if partition_of(name, partitions) == partition_of(quiet, partitions))
+    other = next(name for name in names if partition_of(name, partitions) == partition_of(first, partitions))
 
     def snapshot(contact: str, environment: str, version: int, consent: bytes) -> Change:
         profile = b'{"external_id":"u","consents":{"email":%s},"created_ms":%d}' % (consent, NOW_MS)
         return {**change(contact, "profile", version, profile=profile), "environment": environment}
 
     async with upstream(settings) as up, receiver() as endpoint, process(settings, "webhooks"):
-        await up.define(webhook(endpoint.url(), "contact.*", environment="heard"))
-        await up.changes(snapshot(quiet, "quiet", 1, b"true"), snapshot(heard, "heard", 1, b"true"))
+        await up.define(webhook(endpoint.url(), "contact.*", environment="other"))
+        await up.changes(snapshot(first, "first", 1, b"true"), snapshot(other, "other", 1, b"true"))
         await eventually(lambda: endpoint.got, "the other contact")
-        await up.define(webhook(endpoint.url(), "contact.*", environment="quiet"))
-        await up.changes(snapshot(quiet, "quiet", 2, b"false"))
+        await up.define(webhook(endpoint.url(), "contact.*", environment="first"))
+        await up.changes(snapshot(first, "first", 2, b"false"))
         got = await eventually(lambda: endpoint.got[2:] and endpoint.got, "three messages")
         assert [g.json["type"] for g in got] == ["contact.created", "contact.updated", "contact.unsubscribed"]

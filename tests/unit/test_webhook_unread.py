@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from schemas.control import control_state
 from schemas.control.control_state import ControlState, Webhook
+from schemas.control.definitions import Erasure
 from schemas.records.records import Change
 from sinks.webhooks.derive import messages_of_changes, messages_of_events
+from sinks.webhooks.erase import delete_erased
 from sinks.webhooks.messages import identifiers_of
 from sinks.webhooks.notification_state import NotificationState
 from sinks.webhooks.store import Store
@@ -66,7 +68,7 @@ STEPS = st.lists(st.tuples(st.one_of(PROFILES, MERGES, ENTRIES), st.booleans(), 
 
 @given(STEPS)
 def test_what_came_without_an_endpoint_is_known_to_the_next_message(steps: list[tuple[Change, bool, bool]]) -> None:
-    """An endpoint that comes and goes receives what one that was always there does at these times."""
+    """An endpoint that comes and goes receives the messages that a permanent one would at those times."""
     rows: list[dict[bytes, bytes | None]] = [{}, {}]
     units = [NotificationState(some.get) for some in rows]
     newest: dict[str, int] = {}
@@ -108,7 +110,7 @@ def test_a_contact_that_merged_keeps_its_identifiers() -> None:
 
 
 @pytest.mark.parametrize("raw", [b"{", b"[]", b'{"consents":[1]}', b'"text"'])
-def test_an_unusable_profile_costs_only_itself(raw: bytes, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unusable_profile_leaves_earlier_rows(raw: bytes, caplog: pytest.LogCaptureFixture) -> None:
     state = NotificationState(lambda _key: None)
     assert types_of(state, profile(1, consents={"email": True})) == ["contact.created"]
     unusable: Change = {**profile(2), "profile": raw}
@@ -120,15 +122,43 @@ def test_an_unusable_profile_costs_only_itself(raw: bytes, caplog: pytest.LogCap
     assert types_of(state, refused) == ["contact.updated", "contact.unsubscribed"]
 
 
+def test_an_unusable_profile_does_not_hide_the_merge_after_it() -> None:
+    state = NotificationState(lambda _key: None)
+    assert types_of(state, profile(1)) == ["contact.created"]
+    unusable: Change = {**profile(2), "profile": b"{"}
+    assert types_of(state, unusable, merged(3, CONTACT), has_endpoint=False) == []
+    assert types_of(state, merged(4, CONTACT)) == []
+    assert types_of(state, profile(2, email="late@example.com")) == []
+    assert types_of(state, profile(5)) == ["contact.created"]
+
+
+def test_an_erased_profile_goes_at_the_next_start(tmp_path: Any) -> None:
+    """A release without unread profiles may have done the erasure, and left them."""
+    store, state = Store(tmp_path / "store"), ControlState()
+    try:
+        rows = NotificationState(store.get)
+        erased: Change = {**profile(1), "at_ms": NOW_MS}
+        after: Change = {**profile(1, CONTACTS[1]), "at_ms": NOW_MS + 1}
+        assert types_of(rows, erased, after, has_endpoint=False) == []
+        store.learn(rows.writes, {})
+        home = {"workspace": WORKSPACE, "environment": ENVIRONMENT}
+        made = {"contacts": tuple(CONTACTS), "erased_ms": NOW_MS, "created_ms": NOW_MS}
+        state.apply(*control_state.encode("erasure", Erasure(id="ers_1", **home, **made)))
+        delete_erased(state, store)
+        assert [store.get(f"u/{contact}".encode()) is None for contact in CONTACTS] == [True, False]
+    finally:
+        store.close()
+
+
 def test_an_erasure_of_a_contact_holds_though_a_unit_is_under_way(tmp_path: Any) -> None:
     """The rows of a unit are written once its deliveries are durable, which may take as long as the broker is away."""
     store = Store(tmp_path / "store")
     try:
         state = NotificationState(store.get)
-        store.on_unlearned = state.forget
+        store.on_contacts_deleted = state.drop_contacts
         types_of(state, profile(1), profile(1, CONTACTS[1]), has_endpoint=False)
         types_of(state, member(2, CONTACT, member=True), member(2, CONTACTS[1], member=True))
-        store.unlearn([CONTACT])
+        store.delete_contacts([CONTACT])
         store.learn(state.writes, {})
         left = {key for key in state.writes if store.get(key) is not None}
         assert left
