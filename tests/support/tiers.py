@@ -26,7 +26,7 @@ LONGEST_FIRST = ("e2e", "console", "integration", "sdks", "contract", "unit", "p
 COMPILED = {
     "property": (
         *("ingest_odd_values", "ingest_deep_values", "ingest_batch_order", "ingest_collect", "ingest_once"),
-        *("sink_rows", "sink_block", "sink_dedupe", "webhook_messages", "rule", "segments_steps"),
+        *("sink_rows", "sink_block", "sink_dedupe", "webhook_messages", "webhook_unread", "rule", "segments_steps"),
     ),
     "golden": (),
 }
