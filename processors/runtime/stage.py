@@ -77,10 +77,10 @@ class PartitionState:
         written = self.writes.get(table)
         if written is not None and key in written:
             return written[key]
-        read = self._readers.get(table)
-        if read is None:
-            read = self._readers[table] = self._tables.reader(table, self.partition)
-        return read(key)
+        reader = self._readers.get(table)
+        if reader is None:
+            reader = self._readers[table] = self._tables.reader(table, self.partition)
+        return reader(key)
 
     def put(self, table: str, key: bytes, value: bytes | None) -> None:
         """The last value of a key wins; ``None`` deletes it."""

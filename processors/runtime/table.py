@@ -128,15 +128,15 @@ class DurableTable(faust.Table):  # type: ignore[misc]  # Faust publishes no typ
     def _rows(self) -> _Store:
         return _Rocks(self.data) if hasattr(self.data, "offset_key") else _Memory(self.data)
 
-    def _recent_of(self, partition: int) -> RecentRows:
-        recent = self._recent.get(partition)
-        if recent is None:
-            recent = self._recent[partition] = RecentRows(self._generation, partial(self._rows.read, partition))
-        return recent
+    def _cache_of(self, partition: int) -> RecentRows:
+        cache = self._recent.get(partition)
+        if cache is None:
+            cache = self._recent[partition] = RecentRows(self._generation, partial(self._rows.read, partition))
+        return cache
 
     def reader(self, partition: int) -> Read:
         """Reads a partition's rows by key, for one unit of work: a rebalance and a recovery end what it remembers."""
-        return self._recent_of(partition).read
+        return self._cache_of(partition).read
 
     def scan(self, partition: int, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         return self._rows.scan(partition, after)
@@ -150,7 +150,7 @@ class DurableTable(faust.Table):  # type: ignore[misc]  # Faust publishes no typ
     def apply(self, partition: int, writes: Writes, offset: int) -> None:
         """Applies writes to the local store; call it only after ``flush``, with the offset that ``flush`` returned."""
         self._rows.apply(partition, writes, offset)
-        self._recent_of(partition).update(writes)
+        self._cache_of(partition).update(writes)
 
     def apply_changelog_batch(self, batch: Any) -> None:
         self._recent.clear()

@@ -136,11 +136,7 @@ def _event_data(event: Event) -> dict[str, Any]:
 
 
 def of_change(
-    change: Change,
-    state: NotificationState,
-    complete_since_ms: int,
-    *,
-    profile: Profile | None = None,
+    change: Change, state: NotificationState, complete_since_ms: int, *, profile: Profile | None = None
 ) -> list[Message]:
     """Applies the change to ``state``, which holds all changes since ``complete_since_ms``; returns its messages.
 
@@ -151,7 +147,8 @@ def of_change(
     if change["kind"] != "profile":
         return []
     _read_profile(change["contact_id"], state)
-    if not _advance(change["contact_id"], change["version"], state):
+    is_newest = _note_version(change["contact_id"], change["version"], state)
+    if not is_newest:
         return []
     if change.get("merged_into"):
         return _merge(change, state)
@@ -163,7 +160,10 @@ def of_change(
 def _read_profile(contact_id: str, state: NotificationState) -> None:
     """Makes the rows of a contact whose last profile was kept unread; an unusable profile leaves earlier rows."""
     unread = state.take_unread(contact_id)
-    if unread is None or not _advance(contact_id, unread.version, state):
+    if unread is None:
+        return
+    is_newest = _note_version(contact_id, unread.version, state)
+    if not is_newest:
         return
     key = contact_id.encode()
     if unread.is_merged:
@@ -180,7 +180,7 @@ def _read_profile(contact_id: str, state: NotificationState) -> None:
         state.writes.setdefault(b"i/" + key, identifiers)  # one of this step is newer
 
 
-def _advance(contact_id: str, version: int, state: NotificationState) -> bool:
+def _note_version(contact_id: str, version: int, state: NotificationState) -> bool:
     """Notes a profile's version; returns ``False`` if a newer one came before."""
     key = b"v/" + contact_id.encode()
     newest = state.read(key)

@@ -40,11 +40,7 @@ class OnQueued(Protocol):
     def __call__(self, webhook_id: str, entry: Entry, *, is_requested: bool = False) -> None: ...
 
 
-def _ignored(_delivery: WebhookDelivery) -> None:
-    return
-
-
-def _ignore_contacts(_contact_ids: Collection[str]) -> None:
+def _ignored(_news: object) -> None:
     return
 
 
@@ -67,7 +63,7 @@ class Store:
         self.on_queued: OnQueued = _not_queued
         self.on_applied: Callable[[WebhookDelivery], None] = _ignored
         """Called when a delivery's new state is here."""
-        self.on_contacts_deleted: Callable[[Collection[str]], None] = _ignore_contacts
+        self.on_contacts_deleted: Callable[[Collection[str]], None] = _ignored
         """Called with contacts whose notification state was deleted."""
         self.last_seq = 0
         self.fresh: set[str] = set()
