@@ -18,7 +18,7 @@ from pathlib import Path
 from schemas.compiled import modules
 from schemas.records import avro, codec
 
-_PRELUDE = """from typing import Any
+_PRELUDE = """from typing import Any, cast
 
 from schemas.records.avro import branch, none, remember
 from schemas.records.varint import SHORT as short
@@ -32,10 +32,12 @@ _TYPED = (
     (r"(?m)^(\w+) = \{\}$", r"\1: dict[Any, bytes] = {}"),
     (r"\(data, at\):", "(data: bytes, at: int) -> tuple[Any, int]:"),
     (r"\(parts, datum\):", "(parts: list[bytes], datum: dict[str, Any]) -> None:"),
+    (r"\(datum\):", "(datum: dict[str, Any]) -> bytes:"),
     (r"put, get = parts.append, datum.get", "put = parts"),
     (r"put = (some\d+).append", r"put = \1"),
     (r"put, kept = parts.append, ", "put, kept = parts, "),
-    (r"(some\d+) = \[\]", r"\1: list[bytes] = []"),
+    (r"\b(some\d*) = \[\]", r"\1: list[bytes] = []"),
+    (r"\b(value\d*)\.encode\(\)", r"cast(str, \1).encode()"),
     (r"\bput\(", "put.append("),
     (r"\bget\('", "datum.get('"),
 )
@@ -58,15 +60,25 @@ def avro_functions() -> str:
     return "".join((*parts, "FUNCTIONS: dict[str, Any] = {\n", *functions, "}\n"))
 
 
+_KINDS = ((r".*left|.*length\d+", "int"), (r"raw|.+raw\d+", "bytes"))
+"""Patterns of the names of variables with values of one type."""
+
+
 def _declared(source: str) -> str:
-    """Returns the code with declarations of the variables that hold values of several types."""
+    """Returns the code with declarations of the variables that hold values of several types, and of lists."""
     lines = []
     for function in re.split(r"(?m)^(?=def |c\d+_k)", source):
         names = sorted(set(re.findall(r"\b(value\w*|raw|kept)\b(?=(?:, \w+)*,? = )", function)))
         head, _, body = function.partition("\n")
-        declared = "".join(f" {name}: Any\n" for name in names) if head.startswith("def ") else ""
+        declared = "".join(f" {name}: {_type_of(name, body)}\n" for name in names) if head.startswith("def ") else ""
         lines.append(f"{head}\n{declared}{body}")
     return "".join(lines)
+
+
+def _type_of(name: str, body: str) -> str:
+    if f" {name} = []\n" in body:
+        return "list[Any]"
+    return next((kind for pattern, kind in _KINDS if re.fullmatch(pattern, name)), "Any")
 
 
 def compiler() -> str | None:

@@ -190,6 +190,10 @@ class _CodeWriter:
             body += indent(f"put, kept = parts.append, remember({name}, {key}, {some})\n", " ") + "put(kept)\n"
         return self._define("parts, datum", body)
 
+    def whole_writer(self, schema: Any) -> str:
+        put_record = self.record_writer(schema)
+        return self._define("datum", f"some = []\n{put_record}(some, datum)\nreturn b''.join(some)\n")
+
     def read(self, schema: Any, name: str) -> str:
         """Returns code that sets ``name`` to the value at ``at``; other variables in it begin with ``name``."""
         if (record := self._record(schema)) is not None:
@@ -235,7 +239,7 @@ class _CodeWriter:
 
     def record_reader(self, schema: Any) -> str:
         body = self.read(schema, "value")
-        return self._define("data, at", f"startswith = data.startswith\n{self._before}{body}return value, at\n")
+        return self._define("data, at", f"{self._before}{body}return value, at\n")
 
     def _read_field(self, name: str, n: int, field: Any) -> str:
         return self.read(field["type"], f"{name}_{n}") if self._is_read(field) else self.skip(field["type"])
@@ -262,22 +266,17 @@ class _CodeWriter:
                 code += parts
                 continue
             raw, length = f"{name}raw{first}", f"{name}length{first}"
-            self._before += f"{raw}, {length} = (), 0\n"  # ``startswith(())`` is false: no run was read yet
+            self._before += f"{raw} = b''\n{length} = 0\n"  # no run was read yet: none is empty
             parts = f"begin = at\n{parts}{raw} = data[begin:at]\n{length} = at - begin\n"
-            code += f"if startswith({raw}, at): at += {length}\nelse:\n{indent(parts, ' ')}"
+            same = f"{length} and data[at:at + {length}] == {raw}"  # when compiled, half the cost of ``startswith``
+            code += f"if {same}: at += {length}\nelse:\n{indent(parts, ' ')}"
         return f"{code}{name} = {self._dict_of(schema, name)}\n"
 
 
 def writer(schema: Any, runs: Sequence[Run] = (), *, hot: bool = False) -> Write:
     """A function that encodes a record; it raises for values that the schema does not allow."""
     code = _CodeWriter(runs)
-    put_record = code.function(code.record_writer(schema), hot=hot)
-
-    def write(datum: Any) -> bytes:
-        parts: list[bytes] = []
-        put_record(parts, datum)
-        return b"".join(parts)
-
+    write: Write = code.function(code.whole_writer(schema), hot=hot)
     return write
 
 
