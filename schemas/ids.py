@@ -2,9 +2,10 @@
 
 import os
 import re
+from typing import Final
 from uuid import UUID
 
-_POOL_BYTES = 5000
+_POOL_BYTES: Final = 5000
 
 
 class _Entropy:
@@ -27,12 +28,12 @@ class _Entropy:
         return self._pool[at : at + 10]
 
 
-_ten = _Entropy().ten
+_entropy = _Entropy()
 
 
 def uuid7(now_ms: int) -> UUID:
     """RFC 9562 version 7."""
-    tail = int.from_bytes(_ten())
+    tail = int.from_bytes(_entropy.ten())
     value = (now_ms & 0xFFFF_FFFF_FFFF) << 80 | 7 << 76 | (tail >> 68) << 64 | 2 << 62 | tail & (2**62 - 1)
     return UUID(int=value)
 
@@ -42,7 +43,7 @@ def uuid7_ms(value: UUID) -> int:
     return value.int >> 80
 
 
-MOST_COUNTED = 0xFFF
+MOST_COUNTED: Final = 0xFFF
 
 
 def task_id(now_ms: int, events: int) -> str:
@@ -61,12 +62,11 @@ def count_of(task: UUID) -> int:
 
 
 def new_id(prefix: str, now_ms: int) -> str:
-    """``prefix`` + 26 characters that sort by time."""
-    raw = now_ms.to_bytes(6) + _ten()
-    return prefix + raw.hex()
+    """``prefix`` + 32 characters that sort by time."""
+    return prefix + (now_ms.to_bytes(6) + _entropy.ten()).hex()
 
 
-_REQUEST_ID = re.compile(rb"^[A-Za-z0-9._-]{1,128}$")
+_REQUEST_ID: Final = re.compile(rb"^[A-Za-z0-9._-]{1,128}$")
 
 
 def request_id(supplied: bytes | None, now_ms: int) -> str:

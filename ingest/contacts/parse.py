@@ -4,7 +4,7 @@ A contact follows from its events alone, so a write is an event as well: stored,
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -17,15 +17,16 @@ from schemas.records.records import CONTACT, CONTACT_TYPE, Event, Identifier
 from schemas.times import iso
 from schemas.warning import warning
 
-FOUND = "/internal/contacts/found"
-WRITTEN = "/internal/contacts/written"
+FOUND: Final = "/internal/contacts/found"
+WRITTEN: Final = "/internal/contacts/written"
 """Paths of the read API that only the edge asks; they show no more than the key may read and write."""
-MOST_ATTRIBUTES = 1000
-MOST_BYTES = 800_000
+MOST_ATTRIBUTES: Final = 1000
+MOST_BYTES: Final = 800_000
 """The largest attributes of a contact as JSON: its row, counters included, has to fit into one Kafka record."""
-FEW_ATTRIBUTES, FEW_BYTES = 100, 100_000
+FEW_ATTRIBUTES: Final = 100
+FEW_BYTES: Final = 100_000
 """Writes up to this size are accepted without reading the contact's present size."""
-_IDENTIFIERS = (identity.EXTERNAL_ID, identity.EMAIL, identity.PHONE, identity.ANONYMOUS_ID)
+_IDENTIFIERS: Final = (identity.EXTERNAL_ID, identity.EMAIL, identity.PHONE, identity.ANONYMOUS_ID)
 Pair = tuple[str, str]
 
 
@@ -113,12 +114,10 @@ def about(raw: RawEvent, contact: Mapping[str, Any] | None) -> RawEvent:
 
 def check_room(edit: ContactEdit, contact: Mapping[str, Any] | None) -> None:
     """Raises ``ApiError`` where the contact would outgrow its row: nothing is accepted that would be dropped later."""
-    attributes = {} if contact is None else dict(contact["attributes"])
-    for name, value in edit.attributes.items():
-        if value is None:
-            attributes.pop(name, None)
-        else:
-            attributes[name] = value
+    attributes = edit.attributes
+    if contact is not None or None in attributes.values():
+        before = {} if contact is None else contact["attributes"]
+        attributes = {name: value for name, value in {**before, **attributes}.items() if value is not None}
     if len(attributes) > MOST_ATTRIBUTES:
         raise ApiError("invalid_field", f"a contact has at most {MOST_ATTRIBUTES} attributes", "attributes")
     if len(json_bytes(attributes, "attributes")) > MOST_BYTES:

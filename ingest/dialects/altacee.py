@@ -3,7 +3,7 @@
 Source: the vendor's API reference, "Events".
 """
 
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -16,7 +16,7 @@ from schemas.errors import ApiError
 from schemas.records.records import TRACK
 from schemas.times import iso
 
-IDENTIFIERS = (
+IDENTIFIERS: Final = (
     ("contact_id", "id"),
     ("user_id", "external_id"),
     ("external_id", "external_id"),
@@ -25,7 +25,7 @@ IDENTIFIERS = (
     ("anonymous_id", "anonymous_id"),
     ("device_id", "device_id"),
 )
-_FIELDS = frozenset(EVENT)
+_FIELDS: Final = frozenset(EVENT)
 
 
 def refuse(refused: ApiError, request_id: str) -> Reply:
@@ -133,7 +133,7 @@ def reply_batch(answer: IntakeResult) -> Reply:
     return synced_reply(answer, body)
 
 
-OPERATIONS = (
+OPERATIONS: Final = (
     IngestOperation(source="altacee", path="/v1/events", parse=parse_one, reply=reply_one, refuse=refuse),
     IngestOperation(
         source="altacee",

@@ -4,7 +4,7 @@ An item is the body of `POST /v1/contacts`, with the same rules; a refused item 
 with an ``id`` need the database, since such a contact has to exist: one query reads all of them.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -18,7 +18,7 @@ from schemas.api.requests.contacts import MOST_LISTED, ContactUpsert
 from schemas.errors import STATUS, ApiError
 from schemas.records import identity
 
-LABEL = "contacts"
+LABEL: Final = "contacts"
 Item = tuple[ContactUpsert, RawEvent]
 
 
@@ -92,7 +92,7 @@ def _result(item: Accepted | ApiError) -> dict[str, Any]:
     return {**shown, "warnings": item.warnings} if item.warnings else shown
 
 
-OPERATIONS = (
+OPERATIONS: Final = (
     CallOperation(
         source="altacee",
         path="/v1/contacts/batch",

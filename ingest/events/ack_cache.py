@@ -1,24 +1,24 @@
 """Events whose ids clients chose in, the first answer to each out: a retry is answered as its first try was; pure."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ingest.http.fair_cache import ENTRY, TEXT, FairCache
 from schemas.records.records import Event
 from schemas.records.sameness import CONFLICT
 
-MOST_BYTES = 32 * 1024 * 1024
+MOST_BYTES: Final = 32 * 1024 * 1024
 """Some 50,000 events with ids as long as a UUID."""
-MOST_OF_AN_ID = 8
+MOST_OF_AN_ID: Final = 8
 """The most events remembered for one id; the identity stage recognises copies of the others."""
-_ANOTHER = f"{CONFLICT}: another event has this event_id; both count"
-_OTHER = f"{CONFLICT}: this event came before with other content, which counts"
+_ANOTHER: Final = f"{CONFLICT}: another event has this event_id; both count"
+_OTHER: Final = f"{CONFLICT}: this event came before with other content, which counts"
 
 _Known = tuple[str, str, int, str, int]
 """Type, sender, content; contact id and time of receipt as they were answered."""
 _Key = tuple[str, str]
 """Environment and event id."""
-_NUMBERS = 64
-_CONTACTS = 2 * (TEXT + 36)
+_NUMBERS: Final = 64
+_CONTACTS: Final = 2 * (TEXT + 36)
 
 
 def size_of(key: _Key, acks: tuple[_Known, ...]) -> int:

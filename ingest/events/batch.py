@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Final
 from uuid import UUID
 
 from ingest.events.canonical import Caller, canonical
@@ -14,7 +15,7 @@ from schemas.errors import ApiError
 from schemas.records.records import Event
 from schemas.records.sameness import event_key
 
-TURN_S = 0.01
+TURN_S: Final = 0.01
 """How long the events of one request are worked on before other requests have their turn."""
 
 
@@ -75,7 +76,8 @@ class Batch:
             if turns.is_over():
                 await turns.next()
             try:
-                checked.append((raw, *self._canonical(raw, index)))  # type: ignore[arg-type]  # an ApiError raises itself
+                event, warnings = self._canonical(raw, index)
+                checked.append((raw, event, warnings))  # type: ignore[arg-type]  # an ApiError raises itself
             except ApiError as refused:
                 place = f"{label}[{index}]"
                 refused.detached()  # ``raws`` may hold it

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from schemas.errors import ApiError
 from schemas.record_batches import Headers, Origin, origins_header
@@ -16,8 +17,8 @@ from schemas.service.counts import Histogram
 from schemas.tracing.context import MOST_EVENTS as MOST_TRACED
 from schemas.tracing.context import Traces, headers_of
 
-MAX_EVENTS = 500
-MAX_BYTES = 256 * 1024
+MAX_EVENTS: Final = 500
+MAX_BYTES: Final = 256 * 1024
 Publish = Callable[[int, bytes, Headers], Awaitable[None]]
 """(partition, record, its headers) -> returns when all replicas have it; else raises ``ApiError`` (503)."""
 

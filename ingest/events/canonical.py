@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -16,14 +16,14 @@ from schemas.records import identity
 from schemas.records.records import Event
 from schemas.warning import STORED_AS, warning
 
-MAX_NAME = 256
-MOST_IDENTIFIERS = 100
+MAX_NAME: Final = 256
+MOST_IDENTIFIERS: Final = 100
 """Most identifiers of one event; a contact may have more."""
-_TEXTS = ("campaign_id", "message_id", "variant", "channel")
-_TEXT_NAMES = frozenset(_TEXTS)
-_NO_TEXTS = dict.fromkeys(_TEXTS, "")
-_NESTED = (dict, list)
-_FLAT = frozenset((str, int, float, bool, type(None)))
+_TEXTS: Final = ("campaign_id", "message_id", "variant", "channel")
+_TEXT_NAMES: Final = frozenset(_TEXTS)
+_NO_TEXTS: Final = dict.fromkeys(_TEXTS, "")
+_NESTED: Final = (dict, list)
+_FLAT: Final = frozenset((str, int, float, bool, type(None)))
 
 
 @dataclass(slots=True, kw_only=True)

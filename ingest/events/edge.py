@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 
@@ -35,7 +35,7 @@ from schemas.settings import Settings
 from schemas.times import MINUTE_MS
 from schemas.tracing.spans import Tracer
 
-SMALL_FIELDS = 32 * 1024
+SMALL_FIELDS: Final = 32 * 1024
 """Bytes assumed for all fields but properties, context, profile and the values of identifiers."""
 
 

@@ -6,7 +6,7 @@
    not a wrong clock, but an import of old events or a device without a date.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from ingest.events.raw import RawEvent
 from schemas.errors import ApiError
@@ -14,13 +14,13 @@ from schemas.json_bytes import json_bytes
 from schemas.times import LATEST_MS, iso, parse_time
 from schemas.warning import warning
 
-UNREADABLE = "_timestamp"
+UNREADABLE: Final = "_timestamp"
 """The field of the context that keeps the text of a time that cannot be read."""
-MAX_KEPT = 256
-MAX_SKEW_MS = 60_000
+MAX_KEPT: Final = 256
+MAX_SKEW_MS: Final = 60_000
 """How far a client's clock may be ahead of ours before its events get a warning."""
-MAX_CORRECTION_MS = 48 * 3_600_000
-EARLIEST_LIKELY_MS = 946_684_800_000
+MAX_CORRECTION_MS: Final = 48 * 3_600_000
+EARLIEST_LIKELY_MS: Final = 946_684_800_000
 """2000-01-01: an earlier event is most likely one whose device has lost its date."""
 
 
