@@ -97,6 +97,15 @@ class Buffer:
         return block
 
 
+def received(items: Sequence[Item]) -> dict[int, int]:
+    """Times of receipt, and the number of events that came then: those of a request came at the same time."""
+    counts: dict[int, int] = {}
+    for item in items:
+        at_ms: int = item.datum["received_ms"]
+        counts[at_ms] = counts.get(at_ms, 0) + 1
+    return counts
+
+
 def halves(items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]]:
     middle = len(items) // 2
     return items[:middle], items[middle:]

@@ -8,18 +8,19 @@
 """
 
 from enum import Enum, auto
+from typing import Final
 
 from schemas.caches.recent_keys import RecentKeys
 from schemas.records.records import Event
-from schemas.records.sameness import event_key
+from schemas.records.sameness import event_key, key_from
 
 EventPosition = tuple[int, int, int]
 """Partition, offset and index on `events`."""
 
-WINDOW = 100_000
+WINDOW: Final = 100_000
 """Event ids that all partitions of a sink remember together, at least; a hundred bytes each."""
-NO_ORIGIN = -1
-_NOWHERE = (NO_ORIGIN, 0)
+NO_ORIGIN: Final = -1
+_NOWHERE: Final = (NO_ORIGIN, 0)
 
 
 class Verdict(Enum):
@@ -58,15 +59,15 @@ class Deduplicator:
         if offset != NO_ORIGIN and (offset, index) > self._highest.get(partition, _NOWHERE):
             self._highest[partition] = (offset, index)
 
-    def classify(self, event: Event) -> Verdict:
-        """The verdict on the next event of the partition; remembers it."""
+    def classify(self, event: Event, sender: str) -> Verdict:
+        """The verdict on the next event of the partition; remembers it. ``sender`` is its own contact id."""
         partition, offset, index = origin = origin_of(event)
         is_past = offset != NO_ORIGIN and (offset, index) <= self._highest.get(partition, _NOWHERE)
         if not is_past:
             self.reach(origin)
         if event.get("repeat"):
             return Verdict.DUPLICATE
-        key = known_as(event["workspace"], event["environment"], event_key(event))
+        key = known_as(event["workspace"], event["environment"], key_from(event["event_id"], event["type"], sender))
         is_known = key in self.recent
         if not is_known:
             self.recent.add(key)

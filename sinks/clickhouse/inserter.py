@@ -12,7 +12,6 @@
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +22,7 @@ from schemas.records.sameness import id_in
 from schemas.service import clock
 from schemas.settings import Settings
 from schemas.tracing.spans import Tracer, traced
-from sinks.clickhouse.block import Block, Buffer, halves
+from sinks.clickhouse.block import Block, Buffer, halves, received
 from sinks.clickhouse.outcome_rows import passed_over
 from sinks.clickhouse.publish import SinkPublisher
 from sinks.clickhouse.rows import QUARANTINE, Item, Table
@@ -213,8 +212,7 @@ class StreamInserter:
         for at_ms in block.times_ms:
             counts.latency[self.topic].observe(max(0.0, now_ms - at_ms) / 1000)
         if self._stream.remembers:  # the stream of events
-            # the events of a request came at the same time
-            for at_ms, events in Counter(item.datum["received_ms"] for item in block.items).items():
+            for at_ms, events in received(block.items).items():
                 counts.event_age.observe(max(0.0, now_ms - at_ms) / 1000, events)
 
     def _kept(self, items: Sequence[Item]) -> Sequence[Item]:

@@ -1,13 +1,13 @@
 """Links in; columns of the tables of links and of retracted links out; pure."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from schemas.records import identity
 from schemas.records.records import LIFT, Identifier
 from sinks.clickhouse.rows import Columns, Table
 
-LIFTED = "*"
+LIFTED: Final = "*"
 """Stands in place of an event id: the pair may be tied again from then on."""
 
 
@@ -15,8 +15,11 @@ def _link(links: Sequence[Any]) -> Columns:
     columns = [
         [k[name] for k in links] for name in ("workspace", "environment", "event_id", "kind", "at_ms", "explicit")
     ]
-    for side in ("a", "b"):
-        columns.append([_own_id(k, k[side]) for k in links])
+    own = [_own_id(k, k["a"]) for k in links]
+    # a new contact's first link ties its identifier to itself
+    far = [a if k["a"] == k["b"] else _own_id(k, k["b"]) for k, a in zip(links, own, strict=True)]
+    for side, ids in (("a", own), ("b", far)):
+        columns.append(ids)
         columns.append([k[side]["type"] for k in links])
         columns.append([k[side]["value"] for k in links])
     return columns
@@ -26,7 +29,7 @@ def _own_id(link: Any, identifier: Identifier) -> str:
     return identity.contact_id(link["workspace"], link["environment"], identifier["type"], identifier["value"])
 
 
-LINKS = Table(
+LINKS: Final = Table(
     name="links",
     columns=(
         *("workspace", "environment", "event_id", "kind", "at", "explicit"),
@@ -44,7 +47,7 @@ def _retracted(links: Sequence[Any]) -> Columns:
     return [*columns, [a for a, _ in pairs], [b for _, b in pairs]]
 
 
-RETRACTED_LINKS = Table(
+RETRACTED_LINKS: Final = Table(
     name="retracted_links",
     columns=("workspace", "environment", "event_id", "at", "a_id", "b_id"),
     columns_of=_retracted,

@@ -11,7 +11,7 @@ link it is the identifier on the other side.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -42,7 +42,7 @@ class Table:
     """Tables that a materialized view fills from this one: a crash may have left them behind it."""
 
 
-PLACE = ("_topic", "_partition", "_offset", "_index")
+PLACE: Final = ("_topic", "_partition", "_offset", "_index")
 
 
 class UnusableError(ValueError):
@@ -92,15 +92,17 @@ _event = _plain(
     _origin_partition="origin_partition",
     _origin_offset="origin_offset",
     _origin_index="origin_index",
+    own_contact_id="own_contact_id",
 )
 
 
 def _event_columns(events: Sequence[Any]) -> Columns:
-    senders = [identity.own_contact_id(event) for event in events]
-    return [*_event[1](events), senders, [sender[-SENDER_LENGTH:] for sender in senders]]
+    columns = _event[1](events)
+    return [*columns, [sender[-SENDER_LENGTH:] for sender in columns[-1]]]
 
 
-EVENTS = Table(name="events", columns=(*_event[0], "own_contact_id", "_sender"), columns_of=_event_columns)
+EVENTS: Final = Table(name="events", columns=(*_event[0], "_sender"), columns_of=_event_columns)
+"""Its data are events with their ``own_contact_id``, as are those of the next table."""
 
 _duplicate = _plain(
     workspace="workspace",
@@ -114,18 +116,16 @@ _duplicate = _plain(
     _origin_partition="origin_partition",
     _origin_offset="origin_offset",
     _origin_index="origin_index",
+    own_contact_id="own_contact_id",
 )
 
 
 def _duplicate_columns(events: Sequence[Any]) -> Columns:
-    senders = [identity.own_contact_id(event) for event in events]
-    return [*_duplicate[1](events), senders, [event.get("repeat") == CHANGED for event in events]]
+    return [*_duplicate[1](events), [event.get("repeat") == CHANGED for event in events]]
 
 
-DUPLICATES = Table(
-    name="duplicates",
-    columns=(*_duplicate[0], "own_contact_id", "event_id_conflict"),
-    columns_of=_duplicate_columns,
+DUPLICATES: Final = Table(
+    name="duplicates", columns=(*_duplicate[0], "event_id_conflict"), columns_of=_duplicate_columns
 )
 
 
@@ -138,7 +138,7 @@ def _override(merges: Sequence[Any]) -> Columns:
     return columns
 
 
-OVERRIDES = Table(
+OVERRIDES: Final = Table(
     name="contact_overrides",
     columns=(
         *("workspace", "environment", "loser", "winner", "version"),
@@ -156,7 +156,7 @@ def _refused(changes: Sequence[Change]) -> Columns:
     return [*columns, [i["type"] for i in far], [i["value"] for i in far]]
 
 
-REFUSED_LINKS = Table(
+REFUSED_LINKS: Final = Table(
     name="refused_links",
     columns=("workspace", "environment", "contact_id", "reason", "event_id", "at", "type", "value"),
     columns_of=_refused,
@@ -174,7 +174,7 @@ _change = _plain(
     event_id="event_id",
     version="version",
 )
-MEMBERSHIP_CHANGES = Table(
+MEMBERSHIP_CHANGES: Final = Table(
     name="membership_changes",
     columns=_change[0],
     columns_of=_change[1],
@@ -194,7 +194,7 @@ _quarantined = _plain(
     key="key",
     payload="payload",
 )
-QUARANTINE = Table(name="quarantine", columns=_quarantined[0], columns_of=_quarantined[1])
+QUARANTINE: Final = Table(name="quarantine", columns=_quarantined[0], columns_of=_quarantined[1])
 
 _attempt = _plain(
     workspace="workspace",
@@ -217,7 +217,7 @@ _attempt = _plain(
     request_body="request_body",
     response_body="response_body",
 )
-DELIVERY_ATTEMPTS = Table(name="delivery_attempts", columns=_attempt[0], columns_of=_attempt[1])
+DELIVERY_ATTEMPTS: Final = Table(name="delivery_attempts", columns=_attempt[0], columns_of=_attempt[1])
 
 
 def _contact(changes: Sequence[Change]) -> Columns:
@@ -247,7 +247,7 @@ def _contact_row(change: Change) -> tuple[Any, ...]:
     )
 
 
-CONTACTS = Table(
+CONTACTS: Final = Table(
     name="contacts",
     columns=(
         *("workspace", "environment", "contact_id", "email", "phone", "external_id", "anonymous_ids", "identifiers"),

@@ -8,10 +8,11 @@
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from schemas import topics
 from schemas.records import codec, outcomes
+from schemas.records.identity import own_contact_id
 from schemas.records.records import APPLIED, STORED, Change, Event, Receipt
 from schemas.records.sameness import event_key
 from sinks.clickhouse.consent_rows import CONSENT_CHANGES
@@ -31,7 +32,7 @@ from sinks.clickhouse.rows import (
     Table,
 )
 
-START = (-1, 0)
+START: Final = (-1, 0)
 """Below every place."""
 
 Lane = tuple[str, int]
@@ -109,7 +110,8 @@ async def _sort_events(items: Sequence[Item], parts: dict[int, Part], stored: St
             work.receipts[event["reply_to"]].append(_receipt(event, STORED))
         if (offset, nth) <= stored_to[partition] and parts[partition].has(EVENTS, item):
             continue
-        verdict = parts[partition].seen.classify(event)
+        event["own_contact_id"] = sender = own_contact_id(event)
+        verdict = parts[partition].seen.classify(event, sender)
         if verdict is Verdict.DUPLICATE:
             again.append(item)
         elif verdict is not Verdict.REPLAYED:
@@ -182,7 +184,7 @@ def _receipt(of: Event | Change, stage: str) -> Receipt:
     )
 
 
-STREAMS = (
+STREAMS: Final = (
     Stream(
         topic=topics.RESOLVED,
         checkpoints=(EVENTS,),

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -27,16 +27,16 @@ from sinks.webhooks.notification_state import NotificationState, version_of, ver
 log = logging.getLogger(__name__)
 
 CREATED, UPDATED, MERGED, UNSUBSCRIBED, ENTERED, LEFT = NOTIFICATIONS
-OURS = frozenset(NOTIFICATIONS)
+OURS: Final = frozenset(NOTIFICATIONS)
 """Types that no client's event can take."""
-MESSAGE_UNSUBSCRIBED = "message.unsubscribed"
-MESSAGE_KINDS = frozenset(("membership", "profile"))
+MESSAGE_UNSUBSCRIBED: Final = "message.unsubscribed"
+MESSAGE_KINDS: Final = frozenset(("membership", "profile"))
 """Kinds of changes that messages are made of."""
-IDENTIFIERS = ("external_id", "email", "phone")
+IDENTIFIERS: Final = ("external_id", "email", "phone")
 """Those that a message names its contact by: one of each, so they are bounded."""
-_TIMES = ("created_ms", "updated_ms")
-_GONE = b"\xff"
-_DIGEST = 16
+_TIMES: Final = ("created_ms", "updated_ms")
+_GONE: Final = b"\xff"
+_DIGEST: Final = 16
 """Bytes of a digest in a row."""
 
 

@@ -8,16 +8,16 @@ other rows follow from it when a message needs them.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from struct import Struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from schemas.records.records import Change
 
-CONTACT_PREFIXES = (b"c/", b"i/", b"v/", b"u/")
+CONTACT_PREFIXES: Final = (b"c/", b"i/", b"v/", b"u/")
 """Of rows with a contact's id as the rest of their key."""
-MEMBERSHIP_PREFIX = b"m/"
+MEMBERSHIP_PREFIX: Final = b"m/"
 """Of rows with the ids of a contact and of a segment as the rest of their key, with a slash between."""
-_VERSION_BYTES = 8
-_UNREAD = Struct(">qq?")
+_VERSION_BYTES: Final = 8
+_UNREAD: Final = Struct(">qq?")
 """What an unread row begins with: version, time of the profile (epoch ms), whether the contact has merged."""
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.caches.recent_keys import RecentKeys
+from schemas.records.identity import own_contact_id
 from schemas.records.records import Event
 from schemas.records.sameness import event_key
 from sinks.clickhouse.dedupe import Deduplicator, EventPosition, Verdict, origin_of
@@ -20,35 +21,39 @@ def at(offset: int, event_id: str = "", **more: Any) -> Event:
     return event("external_id:u1", event_id=event_id or f"evt_{offset}", origin_offset=offset, **more)
 
 
+def verdict_of(seen: Deduplicator, of: Event) -> Verdict:
+    return seen.classify(of, own_contact_id(of))
+
+
 def test_an_event_is_new_once() -> None:
     seen = Deduplicator(10)
-    assert [seen.classify(at(n)) for n in (1, 2, 2)] == [Verdict.NEW, Verdict.NEW, Verdict.REPLAYED]
+    assert [verdict_of(seen, at(n)) for n in (1, 2, 2)] == [Verdict.NEW, Verdict.NEW, Verdict.REPLAYED]
 
 
 def test_a_retry_of_the_client_is_again() -> None:
     seen = Deduplicator(10)
-    assert [seen.classify(at(n, "evt_x")) for n in (1, 2, 3)] == [Verdict.NEW, Verdict.DUPLICATE, Verdict.DUPLICATE]
+    assert [verdict_of(seen, at(n, "evt_x")) for n in (1, 2, 3)] == [Verdict.NEW, Verdict.DUPLICATE, Verdict.DUPLICATE]
 
 
 def test_the_same_id_in_another_environment_is_another_event() -> None:
     seen = Deduplicator(10)
-    seen.classify(at(1))
-    assert seen.classify(at(2, "evt_1", environment="staging")) is Verdict.NEW
-    assert seen.classify(at(3, "evt_1", workspace="other")) is Verdict.NEW
+    verdict_of(seen, at(1))
+    assert verdict_of(seen, at(2, "evt_1", environment="staging")) is Verdict.NEW
+    assert verdict_of(seen, at(3, "evt_1", workspace="other")) is Verdict.NEW
 
 
 def test_an_unknown_id_at_a_past_place_is_a_suspect() -> None:
     seen = Deduplicator(10)
     seen.reach((0, 5, 3))
-    verdicts = [seen.classify(at(5, f"evt_{n}", origin_index=n)) for n in (3, 4)]
+    verdicts = [verdict_of(seen, at(5, f"evt_{n}", origin_index=n)) for n in (3, 4)]
     assert verdicts == [Verdict.SUSPECT, Verdict.NEW]
-    assert seen.classify(at(1, "evt_p", origin_partition=1)) is Verdict.NEW, "each origin partition counts for itself"
+    assert verdict_of(seen, at(1, "evt_p", origin_partition=1)) is Verdict.NEW, "each origin counts for itself"
 
 
 def test_an_event_without_origin_is_never_a_suspect() -> None:
     seen = Deduplicator(10)
-    seen.classify(at(9))
-    assert seen.classify(at(-1, "evt_x")) is Verdict.NEW
+    verdict_of(seen, at(9))
+    assert verdict_of(seen, at(-1, "evt_x")) is Verdict.NEW
 
 
 @given(st.lists(st.integers(0, 50), max_size=300), st.integers(1, 20))
