@@ -11,19 +11,20 @@ A sender has one row of bounded size: the number of passed pairs, and the waitin
 """
 
 from struct import Struct
+from typing import Final
 
 from processors.identity.guard import Limits
 from processors.runtime.stage import PartitionState
 from schemas import topics
 from schemas.records import identity
 
-AT_ONCE = 100
-LEAST_AT_ONCE = 10
-WAITING = 32
-SUFFIX = b"#"
+AT_ONCE: Final = 100
+LEAST_AT_ONCE: Final = 10
+WAITING: Final = 32
+SUFFIX: Final = b"#"
 """Suffix of a key among the pairs: a sender's own contact id and this suffix name the sender's row."""
-_COUNT = Struct(">H")
-_SHORT = 10
+_COUNT: Final = Struct(">H")
+_SHORT: Final = 10
 """Characters of an id that distinguish the ids of one sender."""
 
 

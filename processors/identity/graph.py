@@ -9,24 +9,24 @@ whether it comes before its retraction, after it or again.
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from schemas.records import identity
 from schemas.records.records import ALIAS
 
-UNSEEN = 1 << 62
+UNSEEN: Final = 1 << 62
 """The place in the log of an identifier that no record has named yet."""
-EARLIER = 1 << 12
+EARLIER: Final = 1 << 12
 """Added to the position of a second external id of an event: later than all events of the record, so that it never
 gives the contact its id before the first one."""
 Pair = tuple[str, str]
 """The own contact ids of two identifiers, the smaller one first."""
 
-MAX_EVIDENCE = 8
+MAX_EVIDENCE: Final = 8
 """The most evidence kept for a pair: the earliest events."""
-MAX_REFUSED = 200
+MAX_REFUSED: Final = 200
 
 
 class Member(NamedTuple):
@@ -78,9 +78,9 @@ class Refusal:
     keeper: str = field(default="", compare=False)
 
 
-SEPARATED = "split"
+SEPARATED: Final = "split"
 """Why a link is refused whose pair a split took apart."""
-MAX_MARKERS = 16
+MAX_MARKERS: Final = 16
 """The most times of splits, and of lifts, kept for a pair: the newest."""
 
 
@@ -124,7 +124,7 @@ def _newest(times: frozenset[int]) -> frozenset[int]:
     return times if len(times) <= MAX_MARKERS else frozenset(sorted(times)[-MAX_MARKERS:])
 
 
-NOTHING = Retraction()
+NOTHING: Final = Retraction()
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from processors.identity.graph import Component, Evidence, Pair
 from schemas.records import identity
@@ -20,9 +21,9 @@ class Limits:
         return own_limit or self.settings.get(identity.CUSTOM) or identity.LIMITS[identity.CUSTOM]
 
 
-DEFAULT = Limits()
-TWO = "two_contacts"
-CLAIMS = frozenset((IDENTIFY, CONTACT))
+DEFAULT: Final = Limits()
+TWO: Final = "two_contacts"
+CLAIMS: Final = frozenset((IDENTIFY, CONTACT))
 """Kinds of events whose sender, if it is an external id, is an identified person."""
 
 

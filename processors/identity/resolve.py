@@ -1,6 +1,7 @@
 """An event and the partition's merge map in; its contact, and new links between its identifiers, out; pure."""
 
 from collections.abc import Collection
+from typing import Final
 
 from processors.identity import ephemeral_ids, guard
 from processors.runtime.stage import PartitionState
@@ -9,8 +10,9 @@ from schemas.control.erasure import Erased
 from schemas.records import identity, mergemap
 from schemas.records.records import ALIAS, ALIAS_TYPE, TRACK, Event, Identifier, Link, Merge
 
-NOBODY = Erased()
-MET, CLAIMED = b"1", b"2"
+NOBODY: Final = Erased()
+MET: Final = b"1"
+CLAIMED: Final = b"2"
 """Facts passed on about a known identifier, in rising order: it exists; it is an identified person."""
 
 
@@ -55,19 +57,19 @@ def new_links(
     ``apart`` link no contacts; an event whose strongest identifier has such a type stands alone. Of a known
     sender's anonymous ids in track events, only ``at_once`` pass at once.
     """
-    if not event["identifiers"]:
+    identifiers = event["identifiers"]
+    if not identifiers:
         return []
-    own = event["contact_id"]
-    strongest, *others = event["identifiers"]
-    if others:
-        strongest, *others = identity.tied(event["identifiers"], apart)
+    own, strongest = event["contact_id"], identifiers[0]
     explicit = event["kind"] == ALIAS
-    links = []
+    links: list[Link] = []
     claims = event["kind"] in guard.CLAIMS and event["type"] != ALIAS_TYPE and strongest["type"] == identity.EXTERNAL_ID
     is_known = identity.is_known(strongest["type"])
     if is_known and _is_news(state, own.encode(), CLAIMED if claims else MET):
         links.append(_link(event, strongest, strongest, kind=event["kind"] if claims else TRACK))
-    for other in others:
+    if len(identifiers) == 1:
+        return links
+    for other in identity.tied(identifiers, apart)[1:]:
         far = identity.contact_id(event["workspace"], event["environment"], other["type"], other["value"])
         if erased.covers_id(far, event["received_ms"]):
             continue  # the resolver would skip the link, so the pair has to stay unknown

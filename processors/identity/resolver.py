@@ -6,6 +6,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import Final
 
 from processors.identity.split import retract
 from processors.identity.union import LimitsOf, Resolver, default_limits
@@ -13,9 +14,9 @@ from processors.runtime.stage import PartitionState
 from schemas.records.mergemap import VERSIONS_PER_RECORD
 from schemas.records.records import Change, Link, Merge
 
-VERSIONS_PER_LINK = 4
+VERSIONS_PER_LINK: Final = 4
 """A union takes the first version. A split takes three: for separations, unions and reopened pairs."""
-MAX_LINKS = 2000
+MAX_LINKS: Final = 2000
 """Most links that may be put into one record; each takes its versions."""
 
 

@@ -8,6 +8,7 @@ previous one. Older spans are deleted from the front, in chunks.
 from collections.abc import Iterable
 from hashlib import blake2b
 from struct import Struct
+from typing import Final
 
 from processors.runtime.stage import PartitionState, Rows
 from schemas import topics
@@ -23,14 +24,14 @@ from schemas.records.sameness import (
     sender_of,
 )
 
-TABLE = topics.IDENTITY_SEEN
-CHUNK = 5_000
+TABLE: Final = topics.IDENTITY_SEEN
+CHUNK: Final = 5_000
 """Rows that one unit of background work forgets."""
-_ROW = Struct(">QII")
-_SPAN = Struct(">I")
-_DIGEST = 12
-_PREFIX = _SPAN.size + SENDER_LENGTH
-_LAST = b"\xff"
+_ROW: Final = Struct(">QII")
+_SPAN: Final = Struct(">I")
+_DIGEST: Final = 12
+_PREFIX: Final = _SPAN.size + SENDER_LENGTH
+_LAST: Final = b"\xff"
 """Greater than every sender and every hash that follows a span."""
 
 

@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from processors.identity import ephemeral_ids, erase, guard, resolve, resolver
+from processors.identity.forward import forward_event
 from processors.identity.guard import Limits
 from processors.identity.seen_events import SeenEvents
 from processors.runtime import foreign
@@ -18,9 +18,9 @@ from schemas.records.records import Change, Event, Link
 from schemas.times import DAY_MS
 from schemas.topics import Topic
 
-MAX_RECORD = 800_000
+MAX_RECORD: Final = 800_000
 """Bytes of one outgoing record, well below the broker's limit."""
-REMEMBER_MS = 7 * DAY_MS
+REMEMBER_MS: Final = 7 * DAY_MS
 """How long, at least, identity remembers an event to recognise its copies."""
 
 
@@ -67,7 +67,8 @@ class IdentityStage:
         resolved: dict[int, list[bytes]] = defaultdict(list)
         links: dict[str, list[Link]] = defaultdict(list)
         passed: list[Change] = []
-        settings: dict[str, Callable[[Event, PartitionState], list[Link]]] = {}
+        settings: dict[str, tuple[frozenset[str], int]] = {}
+        erased = self._control.erased
         for record in records:
             events, foreign_events = foreign.admit(
                 record,
@@ -78,7 +79,7 @@ class IdentityStage:
             )
             sends += foreign_events
             for index, event in events:
-                if self._control.erased.covers(event):
+                if erased.covers(event):
                     passed.append(outcomes.suppressed(event, (record.partition, record.offset, index)))
                     continue
                 self._seen.mark(event, record.offset, index, state)
@@ -87,13 +88,14 @@ class IdentityStage:
                     tying = settings.get(workspace)
                     if tying is None:
                         tying = settings[workspace] = self._tying(workspace)
-                    if some := tying(event, state):
+                    apart, at_once = tying
+                    if some := resolve.new_links(event, state, apart=apart, erased=erased, at_once=at_once):
                         links[f"{workspace}/{event['environment']}"] += some
                 target = self._resolve(event, state)
                 event["origin_partition"] = record.partition
                 event["origin_offset"] = record.offset
                 event["origin_index"] = index
-                resolved[target].append(codec.forward_event(event, record.value))
+                resolved[target].append(forward_event(event, record.value))
                 state.received.append(event["received_ms"])
         sends += [
             OutputRecord(topics.RESOLVED.name, partition, None, value)
@@ -114,11 +116,9 @@ class IdentityStage:
             sends.append(OutputRecord(topics.CHANGES.name, state.partition, None, codec.encode_changes(passed)))
         return sends
 
-    def _tying(self, workspace: str) -> Callable[[Event, PartitionState], list[Link]]:
-        """Returns the function that makes the links of this workspace's events, by its settings."""
-        apart, erased = self._control.apart(workspace), self._control.erased
-        at_once = ephemeral_ids.at_once(self._limits(workspace))
-        return partial(resolve.new_links, apart=apart, erased=erased, at_once=at_once)
+    def _tying(self, workspace: str) -> tuple[frozenset[str], int]:
+        """Returns the types that tie no contacts, and the number of anonymous ids that are tied at once."""
+        return self._control.apart(workspace), ephemeral_ids.at_once(self._limits(workspace))
 
     def _resolve(self, event: Event, state: PartitionState) -> int:
         """Sets the event's contact; returns the partition of the contact."""

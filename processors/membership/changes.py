@@ -8,14 +8,16 @@ have changed are emitted again with a newer version: ``restate``.
 """
 
 from collections.abc import Collection, Iterable
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 from processors.membership.conditions import Plan
 from processors.membership.contact_state import Contact, Row
 from schemas.records.records import RESTATED, Change
 from schemas.rules.windows import NEVER
 
-BY_EVENT, BY_TIME, BY_MERGE = "event", "time", "merged"
+BY_EVENT: Final = "event"
+BY_TIME: Final = "time"
+BY_MERGE: Final = "merged"
 
 
 class Cause(NamedTuple):

@@ -9,7 +9,7 @@ the one exception: whether an event changed the contact depends on the order of 
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -19,10 +19,10 @@ from schemas.records.records import Identifier
 from schemas.rules import windows
 from schemas.rules.windows import Retention, Series
 
-NO_DUE = bytes(8)
-MAX_ROW = 1_000_000
+NO_DUE: Final = bytes(8)
+MAX_ROW: Final = 1_000_000
 """Bytes; a row, and with it the state in an absorb, has to fit into one Kafka record."""
-VERSIONS_PER_MS = 1024
+VERSIONS_PER_MS: Final = 1024
 
 
 class Versioned:
@@ -40,9 +40,9 @@ class Versioned:
         return self.revision
 
 
-_ENTRIES = ("addresses", "standing", "attributes", "consents", "devices")
+_ENTRIES: Final = ("addresses", "standing", "attributes", "consents", "devices")
 """Parts of a contact that the last writer decides, entry by entry."""
-_LEARNT = ("created", "updated", "seen", "identifiers", *_ENTRIES, "counts")
+_LEARNT: Final = ("created", "updated", "seen", "identifiers", *_ENTRIES, "counts")
 
 
 class Contact(Versioned):

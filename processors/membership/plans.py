@@ -7,7 +7,7 @@ contacts again.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from processors.membership.conditions import Plan, Tenant, compile_plan, digest_of
 from processors.membership.coverage import Coverage
@@ -16,7 +16,7 @@ from schemas.control.control_state import ControlState
 Versions = dict[str, str]
 Stamps = list[tuple[str, int, int]]
 """A tenant's definitions: each segment's id, version and time, and each list's name and content."""
-PENDING = ":pending"
+PENDING: Final = ":pending"
 
 
 class PlanVersion(NamedTuple):

@@ -6,7 +6,7 @@ every other writer, and the earliest ``set_once`` wins.
 """
 
 from collections.abc import Set as AbstractSet
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -15,20 +15,20 @@ from processors.membership.entries import Entries, newest, write
 from schemas.records import identity
 from schemas.records.records import ALIAS, IDENTIFY, Event
 
-MOST_ATTRIBUTES = 1000
-MOST_CONSENTS = 100
-MOST_DEVICES = 100
-MOST_ADDRESSES = 40
+MOST_ATTRIBUTES: Final = 1000
+MOST_CONSENTS: Final = 100
+MOST_DEVICES: Final = 100
+MOST_ADDRESSES: Final = 40
 """Bound of the identifiers kept; more than a contact may have, since some belong to others."""
-_ADDRESSES = (identity.EMAIL, identity.PHONE)
-MOST_STANDING = 100
+_ADDRESSES: Final = (identity.EMAIL, identity.PHONE)
+MOST_STANDING: Final = 100
 
 ProfileFields = dict[str, Any]
 """``set``, ``set_once``, ``consents``, ``consent_state``, ``device`` and ``devices`` (by their ids), each optional."""
 
 Stamp = tuple[int, str]
 """Time (epoch ms) and id of an event: the greater one is the later."""
-_NO_NAMES: AbstractSet[str] = frozenset()
+_NO_NAMES: Final[AbstractSet[str]] = frozenset()
 
 
 class ProfileUpdate(NamedTuple):
@@ -169,7 +169,7 @@ def trim(contact: Contact) -> None:
     newest(contact.standing, MOST_STANDING)
 
 
-MOST_RECEIPTED = 64 * 1024
+MOST_RECEIPTED: Final = 64 * 1024
 """Most bytes of a contact in a receipt; a larger contact is read from the database."""
 
 

@@ -2,15 +2,17 @@
 
 from collections import deque
 from dataclasses import replace
+from typing import Final
 
 from processors.runtime.stage import InputRecord
 from schemas import topics
 from schemas.records import codec
 from schemas.records.records import Event
 
-GROUP, GROUP_BYTES = 200, 512 * 1024
+GROUP: Final = 200
+GROUP_BYTES: Final = 512 * 1024
 """Most records and, about, bytes of one unit: a step holds up the event loop, heartbeats included."""
-OF_EVENTS = (topics.EVENTS.name, topics.RESOLVED.name)
+OF_EVENTS: Final = (topics.EVENTS.name, topics.RESOLVED.name)
 """Topics whose records hold events of several contacts and workspaces."""
 
 

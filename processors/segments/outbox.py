@@ -1,15 +1,17 @@
 """The outputs of a unit of work in; records of bounded size out; pure."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from processors.runtime.stage import OutputRecord
 from schemas import topics
 from schemas.records import codec
 from schemas.records.records import Absorb, Change, Event, Identifier, Merge, Rebuild
 
-MAX_RECORD = 800_000
+MAX_RECORD: Final = 800_000
 """Bytes of one outgoing record, about, and well below the broker's limit."""
-EVENT_BYTES, CHANGE_BYTES = 1500, 500
+EVENT_BYTES: Final = 1500
+CHANGE_BYTES: Final = 500
 """Bytes of a record beside its JSON, generously."""
 
 

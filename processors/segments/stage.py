@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import orjson
 
@@ -30,8 +30,9 @@ from schemas.topics import Topic
 
 log = logging.getLogger(__name__)
 
-DUE_CHUNK = 500
-SCAN_CHUNK, FOLLOW_CHUNK = 1000, 100
+DUE_CHUNK: Final = 500
+SCAN_CHUNK: Final = 1000
+FOLLOW_CHUNK: Final = 100
 """Rows to look at, and contacts to evaluate, between two groups of records."""
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from typing import Final
 
 from processors.backfill.queue import BackfillChunk, BackfillRequest, ContactRebuild
 from processors.membership import contact_state, profile
@@ -20,10 +21,10 @@ from schemas.times import CLOCK_SKEW_MS
 
 log = logging.getLogger(__name__)
 
-TABLE = topics.SEGMENT_STATES
-REBUILD = b"!rebuild/"
+TABLE: Final = topics.SEGMENT_STATES
+REBUILD: Final = b"!rebuild/"
 """Prefix of a key: with a contact's key it names the row that marks the contact's history as awaited."""
-ERASED = b"!erased/"
+ERASED: Final = b"!erased/"
 """Prefix of a key: with an erasure's id it names the marker of the erasure, with a contact's key its last version."""
 
 
