@@ -2,33 +2,34 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-MILLISECONDS_FROM = 100_000_000_000
+MILLISECONDS_FROM: Final = 100_000_000_000
 """Numbers from here on are milliseconds, smaller ones seconds (1973 in ms, 5138 in s)."""
-LATEST_MS = 7_258_118_400_000
+LATEST_MS: Final = 7_258_118_400_000
 """2200-01-01: beyond it a time is a mistake, and ClickHouse's DateTime64 ends soon after."""
-FIRST_MS, END_MS = -62_135_596_800_000, 253_402_300_800_000
+FIRST_MS: Final = -62_135_596_800_000
+END_MS: Final = 253_402_300_800_000
 """0001-01-01 and 10000-01-01: bounds of times in attributes, properties and rules."""
-DURATION = r"[0-9]{1,9}[smhdw]"
-_DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
-MINUTE_MS = 60_000
-HOUR_MS = 60 * MINUTE_MS
-DAY_MS = 24 * HOUR_MS
-CLOCK_SKEW_MS = 5_000
+DURATION: Final = r"[0-9]{1,9}[smhdw]"
+_DURATION: Final = re.compile(r"([0-9]{1,9})([smhdw])")
+MINUTE_MS: Final = 60_000
+HOUR_MS: Final = 60 * MINUTE_MS
+DAY_MS: Final = 24 * HOUR_MS
+CLOCK_SKEW_MS: Final = 5_000
 """How far the clocks of an installation's machines may be apart."""
-_UNITS = {"s": 1_000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
-ISO_VALUE = (
+_UNITS: Final = {"s": 1_000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
+ISO_VALUE: Final = (
     r"([0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
     r"([T ]([01][0-9]|2[0-3]):([0-5][0-9])(:([0-5][0-9])([.,]([0-9]{1,9}))?)?"
     r"(Z|([+-])([01][0-9]|2[0-3])(:?([0-5][0-9]))?)?)?"
 )
 """Groups: year, month, day, -, hour, minute, -, second, -, fraction, -, sign, zone's hour, -, zone's minute."""
-_ISO_VALUE = re.compile(ISO_VALUE)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LEAP = re.compile(r"^(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}):60(?:\.\d+)?")
+_ISO_VALUE: Final = re.compile(ISO_VALUE)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LEAP: Final = re.compile(r"^(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}):60(?:\.\d+)?")
 """A leap second becomes the last millisecond before it: epoch milliseconds have no place for it."""
-_ISO = re.compile(r"^\d{4}-\d{2}-\d{2}")
+_ISO: Final = re.compile(r"^\d{4}-\d{2}-\d{2}")
 
 
 def parse_iso(text: str) -> int | None:

@@ -1,13 +1,14 @@
 """Settings in, the closed catalogue of Kafka topics out; nothing else names a topic; pure."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from schemas.settings import Settings
 from schemas.times import DAY_MS, HOUR_MS
 
-IDENTITY_APP = "headwater-identity"
-SEGMENTS_APP = "headwater-segments"
-CLICKHOUSE_GROUP = "headwater-clickhouse"
+IDENTITY_APP: Final = "headwater-identity"
+SEGMENTS_APP: Final = "headwater-segments"
+CLICKHOUSE_GROUP: Final = "headwater-clickhouse"
 """Consumer group of the ClickHouse sink: committed records are stored."""
 
 
@@ -23,62 +24,62 @@ class Topic:
     """False: one partition, under any settings."""
 
 
-EVENTS = Topic(
+EVENTS: Final = Topic(
     name="events", key="provisional contact id", holds="accepted events as the edge saw them", retention_ms=7 * DAY_MS
 )
-RESOLVED = Topic(
+RESOLVED: Final = Topic(
     name="resolved", key="contact id", holds="the same, with the contact they belong to", retention_ms=7 * DAY_MS
 )
-LINKS = Topic(
+LINKS: Final = Topic(
     name="links",
     key="workspace/environment",
     holds="two identifiers seen together, and the event that says so",
     retention_ms=90 * DAY_MS,
 )
-MERGES = Topic(name="merges", key="loser contact id", holds="loser -> winner, version", retention_ms=None)
-ABSORBS = Topic(
+MERGES: Final = Topic(name="merges", key="loser contact id", holds="loser -> winner, version", retention_ms=None)
+ABSORBS: Final = Topic(
     name="absorbs",
     key="winner contact id",
     holds="a loser's state on its way to the winner; late events redirected",
     retention_ms=7 * DAY_MS,
 )
-CHANGES = Topic(
+CHANGES: Final = Topic(
     name="changes", key="contact id", holds="profile snapshots, membership changes", retention_ms=7 * DAY_MS
 )
-CONTROL = Topic(
+CONTROL: Final = Topic(
     name="control",
     key="workspace/kind/id",
     holds="workspaces, environments, key hashes, segments, webhooks",
     retention_ms=None,
     partitioned=False,
 )
-RECEIPTS = Topic(name="receipts", key="edge instance", holds="what sync=true waits for", retention_ms=HOUR_MS)
-DELIVERIES = Topic(
+RECEIPTS: Final = Topic(name="receipts", key="edge instance", holds="what sync=true waits for", retention_ms=HOUR_MS)
+DELIVERIES: Final = Topic(
     name="deliveries", key="delivery id", holds="webhook deliveries and their next attempt", retention_ms=None
 )
-ATTEMPTS = Topic(
+ATTEMPTS: Final = Topic(
     name="attempts", key="delivery id", holds="what was sent to webhooks, and their answers", retention_ms=7 * DAY_MS
 )
-QUARANTINE = Topic(
+QUARANTINE: Final = Topic(
     name="quarantine",
     key="origin topic/partition/offset/index",
     holds="what could not be processed: reason, original bytes",
     retention_ms=30 * DAY_MS,
 )
-REFUSALS = Topic(
+REFUSALS: Final = Topic(
     name="refusals",
     key="none",
     holds="some of the requests that the edge refused, for the live view",
     retention_ms=HOUR_MS,
     partitioned=False,
 )
-LAUNCHES = Topic(
+LAUNCHES: Final = Topic(
     name="launches",
     key="launch id",
     holds="attachments of trigger launches, which their messages refer to",
     retention_ms=7 * DAY_MS,
 )
-WEBHOOK_TESTS = Topic(
+WEBHOOK_TESTS: Final = Topic(
     name="webhook-tests",
     key="webhook id",
     holds="messages that are to be sent to webhooks at once, for a try",
@@ -87,17 +88,17 @@ WEBHOOK_TESTS = Topic(
 )
 
 # Faust names a changelog <app>-<table>-changelog; they are created here, never by Faust.
-IDENTITY_MAP = "map"
-IDENTITY_PAIRS = "pairs"
-IDENTITY_SEEN = "seen"
-RESOLVER_GRAPH = "graph"
-SEGMENT_STATES = "states"
-TABLES = {
+IDENTITY_MAP: Final = "map"
+IDENTITY_PAIRS: Final = "pairs"
+IDENTITY_SEEN: Final = "seen"
+RESOLVER_GRAPH: Final = "graph"
+SEGMENT_STATES: Final = "states"
+TABLES: Final = {
     IDENTITY_APP: (IDENTITY_MAP, IDENTITY_PAIRS, IDENTITY_SEEN, RESOLVER_GRAPH),
     SEGMENTS_APP: (SEGMENT_STATES,),
 }
 
-DATA = (
+DATA: Final = (
     EVENTS,
     RESOLVED,
     LINKS,

@@ -1,10 +1,11 @@
 """A store's read in; the same read through a cache of the rows that were used last out."""
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 Read = Callable[[bytes], bytes | None]
 """Reads a row by its key."""
-ENTRY_BYTES = 120
+ENTRY_BYTES: Final = 120
 """Of a dictionary's entry, and of its two objects without their content."""
 
 

@@ -5,14 +5,18 @@ until then are erased: readers of every store skip them. Later events make new c
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from schemas.control.definitions import Erasure, ErasureStep
 from schemas.records import identity
 
-IDENTITY, SEGMENTS, CLICKHOUSE, WEBHOOKS, EDGE = "identity", "segments", "clickhouse", "webhooks", "edge"
-STORES = (EDGE, IDENTITY, SEGMENTS, WEBHOOKS, CLICKHOUSE)
-PARTITIONED = frozenset({IDENTITY, SEGMENTS})
+IDENTITY: Final = "identity"
+SEGMENTS: Final = "segments"
+CLICKHOUSE: Final = "clickhouse"
+WEBHOOKS: Final = "webhooks"
+EDGE: Final = "edge"
+STORES: Final = (EDGE, IDENTITY, SEGMENTS, WEBHOOKS, CLICKHOUSE)
+PARTITIONED: Final = frozenset({IDENTITY, SEGMENTS})
 """Stores whose partitions each report the end of an erasure themselves."""
 
 
@@ -21,11 +25,13 @@ class Erased:
 
     def __init__(self) -> None:
         self._until: dict[str, int] = {}
+        self._latest_ms = 0
         self.added = 0
         """Erasures so far, one whose contacts became known later again."""
 
     def add(self, erasure: Erasure) -> None:
         self.added += 1
+        self._latest_ms = max(self._latest_ms, erasure.erased_ms)
         for contact_id in erasure.contacts:
             self._until[contact_id] = max(self._until.get(contact_id, 0), erasure.erased_ms)
 
@@ -36,7 +42,9 @@ class Erased:
         """Whether the record belongs to an erased contact and predates the erasure."""
         if not self._until:
             return False
-        at_ms = datum["received_ms"] if "received_ms" in datum else datum.get("at_ms", 0)
+        at_ms: int = datum["received_ms"] if "received_ms" in datum else datum.get("at_ms", 0)
+        if at_ms > self._latest_ms:  # as nearly all records are
+            return False
         return any(at_ms <= self._until.get(contact, -1) for contact in _named(datum))
 
     def covers_id(self, contact_id: str, at_ms: int) -> bool:

@@ -3,12 +3,12 @@
 So a static segment is an ordinary rule: merges, splits, backfills and explanations treat it like any attribute.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
-PREFIX = "$list:"
-_MARK = orjson.dumps(PREFIX)[:-1].decode()
+PREFIX: Final = "$list:"
+_MARK: Final = orjson.dumps(PREFIX)[:-1].decode()
 
 
 def attribute_of(segment_id: str) -> str:

@@ -171,7 +171,9 @@ class BatchCodec(Codec):
 _events = BatchCodec("event_batch")
 _skim_events = _events.skimmer("workspace", "environment", "source", "received_ms")
 _place_events = _events.placer("event_id", "contact_id", "identifiers", "origin_partition")
-_origin = _events.tail("origin_partition")
+encode_event: Callable[[Event], bytes] = _events.item
+encode_origin: Callable[[Event], bytes] = _events.tail("origin_partition")
+"""The bytes of an event from ``origin_partition`` on."""
 _links = BatchCodec("link_batch")
 _changes = BatchCodec("change_batch")
 _receipts = BatchCodec("receipt_batch")
@@ -189,10 +191,6 @@ ALL: tuple[Codec, ...] = (
 )
 
 
-def encode_event(event: Event) -> bytes:
-    return _events.item(event)
-
-
 def join_events(items: Sequence[bytes]) -> bytes:
     return _events.join(items)
 
@@ -206,21 +204,8 @@ def decode_events(data: bytes) -> list[Event]:
 
 
 def decode_placed_events(data: bytes) -> list[PlacedEvent]:
-    """As ``decode_events``, with what ``forward_event`` needs."""
+    """As ``decode_events``, with the places of the fields that the identity stage sets."""
     return cast("list[PlacedEvent]", _place_events(data))
-
-
-def forward_event(event: PlacedEvent, data: bytes) -> bytes:
-    """Like ``encode_event``, for an event of this record that differs only in contact, origin and ``repeat``.
-
-    The rest is copied, which costs a third.
-    """
-    places = event.get("places")
-    if places is None:
-        return encode_event(event)
-    start, contact, rest, origin = places
-    contact_id = event["contact_id"].encode()
-    return b"".join((data[start:contact], varint.size(len(contact_id)), contact_id, data[rest:origin], _origin(event)))
 
 
 def skim_events(data: bytes) -> list[EventOrigin]:

@@ -4,10 +4,12 @@ A row is the version in eight bytes, then the winner: rows compare by version, a
 merges may repeat and come late. A version is a place in the log of links: the offset of a record, and within it.
 """
 
+from typing import Final
+
 from schemas.records.records import Merge
 
-_VERSION_BYTES = 8
-VERSIONS_PER_RECORD = 1 << 13
+_VERSION_BYTES: Final = 8
+VERSIONS_PER_RECORD: Final = 1 << 13
 """Versions reserved for the merges of one record's links."""
 
 

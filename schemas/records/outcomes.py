@@ -4,7 +4,7 @@ Each place on `events` has one outcome: stored, duplicate, quarantined or suppre
 rows of their own; of the others only this record remains.
 """
 
-from typing import TypedDict
+from typing import Final, TypedDict
 
 import orjson
 
@@ -13,9 +13,10 @@ from schemas.records import codec
 from schemas.records.codec import UndecodableError
 from schemas.records.records import Change, Event, EventOrigin, Quarantined
 
-LATEST_MS = 4_000_000_000_000
+LATEST_MS: Final = 4_000_000_000_000
 """A time of receipt outside the column's range is moved into it."""
-QUARANTINED, SUPPRESSED = "quarantined", "suppressed"
+QUARANTINED: Final = "quarantined"
+SUPPRESSED: Final = "suppressed"
 """``SUPPRESSED``: the event's contact was erased. It is also the kind of the change that reports this."""
 
 

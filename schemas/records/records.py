@@ -4,26 +4,30 @@ They are ``TypedDict``s, not dataclasses: an event crosses three processes, and 
 dicts without a copy. The meaning of each field stands in ``schemas/avro/*.avsc``.
 """
 
-from typing import NotRequired, TypedDict
+from typing import Final, NotRequired, TypedDict
 
-TRACK = "track"
-IDENTIFY = "identify"
-ALIAS = "alias"
-CONTACT = "contact"
+TRACK: Final = "track"
+IDENTIFY: Final = "identify"
+ALIAS: Final = "alias"
+CONTACT: Final = "contact"
 """Values of an event's ``kind`` that stages decide by."""
-IDENTIFY_TYPE = f"${IDENTIFY}"
-ALIAS_TYPE = f"${ALIAS}"
-CONTACT_TYPE = f"${CONTACT}"
+IDENTIFY_TYPE: Final = f"${IDENTIFY}"
+ALIAS_TYPE: Final = f"${ALIAS}"
+CONTACT_TYPE: Final = f"${CONTACT}"
 """Types of events that calls and writes of contacts are stored as; ``$`` keeps them apart from a client's own."""
-STORED, APPLIED = "stored", "applied"
+STORED: Final = "stored"
+APPLIED: Final = "applied"
 """Stages of a receipt; ``APPLIED`` is also the kind of the change that it answers."""
-BY_RULE, CARRIED, RESTATED = "rule", "carried", "restated"
+BY_RULE: Final = "rule"
+CARRIED: Final = "carried"
+RESTATED: Final = "restated"
 """Reasons of a membership change. ``BY_RULE``: the rule is new or another one; ``RESTATED`` repeats the current state;
 ``CARRIED`` changes ids alone: a merge has given a person's membership to another contact id."""
-REQUESTED, MESSAGE_FAILED = "message.requested", "message.failed"
+REQUESTED: Final = "message.requested"
+MESSAGE_FAILED: Final = "message.failed"
 """Types of events: a campaign's message is to be sent, or could not be sent."""
-SPLIT = "split"
-LIFT = "lift"
+SPLIT: Final = "split"
+LIFT: Final = "lift"
 """Values of a retracting link's ``kind``: its pair is separated from then on, or may be tied again."""
 
 

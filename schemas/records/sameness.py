@@ -11,18 +11,21 @@ sender is the own contact id of the strongest identifier (empty: no contact): me
 
 import zlib
 from functools import lru_cache
+from typing import Final
 
 from schemas.records.identity import own_contact_id
 from schemas.records.records import Event
 
-FIRST, AGAIN, CHANGED = 0, 1, 2
+FIRST: Final = 0
+AGAIN: Final = 1
+CHANGED: Final = 2
 """Values of an event's ``repeat``: not seen before; seen before; seen before with other content."""
-CONFLICT = "event_id_conflict"
-SEPARATOR = "\x7f"
+CONFLICT: Final = "event_id_conflict"
+SEPARATOR: Final = "\x7f"
 """No event id has it: it is not printable. JSON does not escape it."""
-SENDER_LENGTH = 12
+SENDER_LENGTH: Final = 12
 """Characters of a sender in the keys of one contact's events: 60 bits distinguish its few identifiers."""
-_OURS = 36
+_OURS: Final = 36
 
 
 def event_key(event: Event) -> str:

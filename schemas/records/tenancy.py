@@ -5,13 +5,14 @@ edge refuses it; this is the second check: no stage applies a record with one.
 """
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Final, cast
 
 from schemas.records import identity
+from schemas.records.records import Event
 
-_NAMES = ("contact_id", "loser", "winner", "merged_into")
-_IDENTIFIERS = ("a", "b", "identifier")
-FOREIGN = "foreign_contact"
+_NAMES: Final = ("contact_id", "loser", "winner", "merged_into")
+_IDENTIFIERS: Final = ("a", "b", "identifier")
+FOREIGN: Final = "foreign_contact"
 """Why such a record is in quarantine."""
 
 
@@ -22,7 +23,7 @@ class ForeignContactError(ValueError):
 def check(datum: Mapping[str, Any]) -> None:
     """Raise ``ForeignContactError`` for an event, link, merge, absorb or change that names another tenant's contact."""
     prefix = identity.tenant_prefix(datum["workspace"], datum["environment"])
-    for contact_id in _of_event(datum, prefix) if "identifiers" in datum else _contact_ids(datum):
+    for contact_id in _of_event(cast("Event", datum), prefix) if "identifiers" in datum else _contact_ids(datum):
         if not contact_id.startswith(prefix):
             raise ForeignContactError(f"{contact_id[:64]} is no contact of {datum['workspace']}/{datum['environment']}")
 
@@ -36,7 +37,7 @@ def is_foreign(datum: Mapping[str, Any]) -> bool:
     return False
 
 
-def _of_event(event: Mapping[str, Any], prefix: str) -> Collection[str]:
+def _of_event(event: Event, prefix: str) -> Collection[str]:
     """Every event passes here in every stage, so of most, which name one contact of their tenant, no list is made."""
     contact_id = event["contact_id"]
     ids: tuple[str, ...] = () if not contact_id or contact_id.startswith(prefix) else (contact_id,)

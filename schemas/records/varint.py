@@ -1,11 +1,14 @@
 """Whole numbers in, Avro's bytes of them out, and back: seven bits a byte, the lowest first; pure."""
 
-SHORT = 4096
-_MOST_KEPT = 4096
-_EIGHT, _LEAST_BITS = 8, 49
+from typing import Final
+
+SHORT: Final = 4096
+_MOST_KEPT: Final = 4096
+_EIGHT: Final = 8
+_LEAST_BITS: Final = 49
 """A version's bytes; it has more than 49 bits. Contacts share versions, so these are cached."""
-_read: dict[bytes, int] = {}
-_written: dict[int, bytes] = {}
+_read: Final[dict[bytes, int]] = {}
+_written: Final[dict[int, bytes]] = {}
 
 
 def _spelled(n: int) -> bytes:
@@ -17,7 +20,7 @@ def _spelled(n: int) -> bytes:
     return bytes(out)
 
 
-_SMALL = [_spelled(n) for n in range(2 * SHORT)]
+_SMALL: Final = [_spelled(n) for n in range(2 * SHORT)]
 
 
 def varint(n: int) -> bytes:
@@ -46,7 +49,7 @@ def _remember(n: int, raw: bytes) -> None:
     _written[n], _read[raw] = raw, n
 
 
-SIZES: list[bytes] = _SMALL[::2]
+SIZES: Final[list[bytes]] = _SMALL[::2]
 
 
 def size(n: int) -> bytes:
@@ -83,7 +86,7 @@ def negative() -> None:
     raise ValueError("a length is negative")
 
 
-STEPS: list[int] = [0 if n & 1 or n > 127 else 1 + (n >> 1) for n in range(256)]
+STEPS: Final[list[int]] = [0 if n & 1 or n > 127 else 1 + (n >> 1) for n in range(256)]
 """By the first byte of a text: its bytes, the length included; 0: the length is longer or invalid."""
 
 

@@ -10,15 +10,15 @@ import operator
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from schemas.rules.compare import number_of
 from schemas.rules.nodes import Measure
 from schemas.rules.parse_parts import LARGEST
 from schemas.rules.windows import MOST_EVENTS, NEVER, Series
 
-SCALE = 1_000_000
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+SCALE: Final = 1_000_000
+_COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "eq": operator.eq,
     "ne": operator.ne,
     "gt": operator.gt,

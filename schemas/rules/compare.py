@@ -12,7 +12,7 @@ import operator
 import re
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from schemas.records.bot_detection import is_machine
 from schemas.rules.nodes import BY_MACHINE, Comparison, Instant, ListValues, Scalar
@@ -20,8 +20,8 @@ from schemas.times import value_ms
 
 Predicate = Callable[[Any], bool]
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})(?:[eE][+-]?[0-9]{1,4})?")
-_ORDER: dict[str, Callable[[Any, Any], bool]] = {
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})(?:[eE][+-]?[0-9]{1,4})?")
+_ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "gt": operator.gt,
     "gte": operator.ge,
     "lt": operator.lt,
@@ -29,7 +29,7 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     "before": operator.lt,
     "after": operator.gt,
 }
-EXACT_DIGITS = 20
+EXACT_DIGITS: Final = 20
 """The most digits of a text that spells a whole number: as many as 64 bits may have."""
 
 
@@ -103,7 +103,7 @@ def _not(positive: Predicate) -> Predicate:
     return lambda value: not positive(value)
 
 
-NEGATED = {"ne": "eq", "not_in": "in", "not_exists": "exists"}
+NEGATED: Final = {"ne": "eq", "not_in": "in", "not_exists": "exists"}
 
 
 def any_value(test: Comparison) -> Callable[[Collection[str]], bool]:
@@ -120,7 +120,7 @@ def any_value(test: Comparison) -> Callable[[Collection[str]], bool]:
     return lambda values: any(map(passes, values))
 
 
-_TRUTHS = {True: "true", False: "false"}
+_TRUTHS: Final = {True: "true", False: "false"}
 
 
 def _equals(operand: Scalar) -> Predicate:

@@ -8,14 +8,14 @@ nor the place of a join matters. Future events wait behind ``now``, and displace
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 Series = list[list[Any]]
-NEVER = 1 << 62
+NEVER: Final = 1 << 62
 """Later than every due time."""
-MOST_EVENTS = 1000
+MOST_EVENTS: Final = 1000
 """Past events, per contact and condition, that a sum, an extreme, a sequence or an absence looks at: the newest."""
-MOST_FUTURE = 100
+MOST_FUTURE: Final = 100
 """The most future events kept per condition: the nearest ones (``keep.most`` of them if that is more)."""
 
 
