@@ -36,32 +36,32 @@ def far_of(link: Link, refusal: Refusal) -> str:
 def merge_of(
     link: Link, node: str, member: Member, winner: str, version: int, *, rebuilds: Sequence[Rebuild] = ()
 ) -> Merge:
-    return Merge(
-        workspace=link["workspace"],
-        environment=link["environment"],
-        loser=node,
-        winner=winner,
-        version=version,
-        at_ms=link["at_ms"],
-        event_id=link["event_id"],
-        identifier=Identifier(type=member.type, value=member.value),
-        rebuilds=list(rebuilds),
-    )
+    return {
+        "workspace": link["workspace"],
+        "environment": link["environment"],
+        "loser": node,
+        "winner": winner,
+        "version": version,
+        "at_ms": link["at_ms"],
+        "event_id": link["event_id"],
+        "identifier": {"type": member.type, "value": member.value},
+        "rebuilds": list(rebuilds),
+    }
 
 
 def refused_of(link: Link, refusal: Refusal, version: int) -> Change:
     """The record that reports a refused link to one side."""
-    return Change(
-        workspace=link["workspace"],
-        environment=link["environment"],
-        contact_id=refusal.near,
-        kind="refused",
-        version=version,
-        at_ms=refusal.at_ms,
-        event_id=refusal.event_id,
-        reason=refusal.reason,
-        profile=orjson.dumps({"type": refusal.type, "value": refusal.value}),
-    )
+    return {
+        "workspace": link["workspace"],
+        "environment": link["environment"],
+        "contact_id": refusal.near,
+        "kind": "refused",
+        "version": version,
+        "at_ms": refusal.at_ms,
+        "event_id": refusal.event_id,
+        "reason": refusal.reason,
+        "profile": orjson.dumps({"type": refusal.type, "value": refusal.value}),
+    }
 
 
 class Resolver:

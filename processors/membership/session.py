@@ -141,7 +141,7 @@ class ContactSession:
         stamp = profile.stamp_of(event)
         if event["identifiers"]:
             first = event["identifiers"][0]
-            if contact_state.identify(contact, first["type"], first["value"], *stamp):
+            if contact_state.identify(contact, first["type"], first["value"], stamp[0], stamp[1]):
                 self._profile_changed = True
                 touched |= plan.by_identity
             kept, shown = profile.addressed(contact, event, stamp)

@@ -90,7 +90,8 @@ class UnitOfWork:
         if isinstance(held.row, Redirect) or held.is_foreign(event):
             self._elsewhere(held, event)
             return
-        self._apply(held, event, *held.apply_event(held.row, event, fields))
+        entered, left = held.apply_event(held.row, event, fields)
+        self._apply(held, event, entered, left)
 
     def seed(self, chunk: BackfillChunk) -> None:
         """Applies old events for conditions that have not counted them yet."""
@@ -241,19 +242,19 @@ class UnitOfWork:
 
     def _apply(self, held: ContactSession | None, event: Event, entered: list[str], left: list[str]) -> None:
         if event["reply_to"]:
-            change = Change(
-                workspace=event["workspace"],
-                environment=event["environment"],
-                contact_id=event["contact_id"],
-                kind="applied",
-                version=0,
-                at_ms=self._now_ms,
-                event_id=sameness.event_key(event),
-                reply_to=event["reply_to"],
-                task_id=event["task_id"],
-                entered=entered,
-                left=left,
-            )
+            change: Change = {
+                "workspace": event["workspace"],
+                "environment": event["environment"],
+                "contact_id": event["contact_id"],
+                "kind": "applied",
+                "version": 0,
+                "at_ms": self._now_ms,
+                "event_id": sameness.event_key(event),
+                "reply_to": event["reply_to"],
+                "task_id": event["task_id"],
+                "entered": entered,
+                "left": left,
+            }
             if event["kind"] == CONTACT:
                 self._written.add(len(self._applied))
             self._applied.append((held, change))

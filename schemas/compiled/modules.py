@@ -32,6 +32,7 @@ MODULES: tuple[str, ...] = (
     "processors.identity.resolver",
     "processors.identity.seen_events",
     "processors.identity.stage",
+    "processors.identity.store",
     "processors.identity.union",
     "processors.membership.changes",
     "processors.membership.conditions",

@@ -1,7 +1,7 @@
 """Fetched records in; blocks of whole records out; pure."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,7 +57,8 @@ class Block:
         except UndecodableError as error:
             self.broken.append((record, error))
             return
-        self.items += [Item(record.partition, record.offset, i, datum) for i, datum in enumerate(data)]
+        partition, offset = record.partition, record.offset
+        self.items += [Item(partition, offset, i, datum) for i, datum in enumerate(data)]
 
 
 class Buffer:
@@ -97,7 +98,7 @@ class Buffer:
         return block
 
 
-def received(items: Sequence[Item]) -> dict[int, int]:
+def received(items: list[Item]) -> dict[int, int]:
     """Times of receipt, and the number of events that came then: those of a request came at the same time."""
     counts: dict[int, int] = {}
     for item in items:
@@ -106,6 +107,6 @@ def received(items: Sequence[Item]) -> dict[int, int]:
     return counts
 
 
-def halves(items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]]:
+def halves(items: list[Item]) -> tuple[list[Item], list[Item]]:
     middle = len(items) // 2
     return items[:middle], items[middle:]

@@ -4,8 +4,6 @@ Such a ``Change.profile`` is ``{"consent", "value", "key"}``: the value is given
 record was removed; the key is the event's (``schemas.records.sameness``).
 """
 
-from collections.abc import Sequence
-
 import orjson
 
 from schemas.records.records import Change
@@ -14,7 +12,7 @@ from sinks.clickhouse.rows import Columns, Table, UnusableError
 _STATES = {b"true": "given", b"false": "withdrawn", b"null": "removed"}
 
 
-def _columns(changes: Sequence[Change]) -> Columns:
+def _columns(changes: list[Change]) -> Columns:
     names = ("workspace", "environment", "contact_id", "event_id", "at_ms")
     columns: Columns = [[c[name] for c in changes] for name in names]  # type: ignore[literal-required]
     changed = [_consent_of(c) for c in changes]

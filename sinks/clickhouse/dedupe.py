@@ -56,15 +56,17 @@ class Deduplicator:
     def reach(self, origin: EventPosition) -> None:
         """Everything up to this place has been seen."""
         partition, offset, index = origin
-        if offset != NO_ORIGIN and (offset, index) > self._highest.get(partition, _NOWHERE):
+        highest, nth = self._highest.get(partition, _NOWHERE)
+        if offset != NO_ORIGIN and (offset > highest or (offset == highest and index > nth)):
             self._highest[partition] = (offset, index)
 
     def classify(self, event: Event, sender: str) -> Verdict:
         """The verdict on the next event of the partition; remembers it. ``sender`` is its own contact id."""
-        partition, offset, index = origin = origin_of(event)
-        is_past = offset != NO_ORIGIN and (offset, index) <= self._highest.get(partition, _NOWHERE)
-        if not is_past:
-            self.reach(origin)
+        partition, offset, index = origin_of(event)
+        highest, nth = self._highest.get(partition, _NOWHERE)
+        is_past = offset != NO_ORIGIN and (offset < highest or (offset == highest and index <= nth))
+        if not is_past and offset != NO_ORIGIN:
+            self._highest[partition] = (offset, index)
         if event.get("repeat"):
             return Verdict.DUPLICATE
         key = known_as(event["workspace"], event["environment"], key_from(event["event_id"], event["type"], sender))

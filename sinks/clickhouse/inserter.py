@@ -12,7 +12,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -215,12 +215,12 @@ class StreamInserter:
             for at_ms, events in received(block.items).items():
                 counts.event_age.observe(max(0.0, now_ms - at_ms) / 1000, events)
 
-    def _kept(self, items: Sequence[Item]) -> Sequence[Item]:
+    def _kept(self, items: list[Item]) -> list[Item]:
         if not self._erased:
             return items
         return [item for item in items if not self._erased.covers(item.datum)]
 
-    async def _insert(self, table: Table, items: Sequence[Item]) -> None:
+    async def _insert(self, table: Table, items: list[Item]) -> None:
         try:
             await self._writer.insert(table, self._topic, items)
         except RowsRefusedError as error:

@@ -1,6 +1,5 @@
 """Links in; columns of the tables of links and of retracted links out; pure."""
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from schemas.records import identity
@@ -11,7 +10,7 @@ LIFTED: Final = "*"
 """Stands in place of an event id: the pair may be tied again from then on."""
 
 
-def _link(links: Sequence[Any]) -> Columns:
+def _link(links: list[Any]) -> Columns:
     columns = [
         [k[name] for k in links] for name in ("workspace", "environment", "event_id", "kind", "at_ms", "explicit")
     ]
@@ -39,7 +38,7 @@ LINKS: Final = Table(
 )
 
 
-def _retracted(links: Sequence[Any]) -> Columns:
+def _retracted(links: list[Any]) -> Columns:
     columns = [[k[name] for k in links] for name in ("workspace", "environment")]
     columns.append([LIFTED if k["kind"] == LIFT else k["event_id"] for k in links])
     columns.append([k["at_ms"] for k in links])

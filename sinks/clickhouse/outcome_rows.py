@@ -1,6 +1,5 @@
 """Outcomes of accepted events that are not stored in; columns of `event_outcomes` out; pure."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from schemas.records import outcomes
@@ -19,7 +18,7 @@ _FIELDS = {
 }
 
 
-def _columns(rows: Sequence[Any]) -> Columns:
+def _columns(rows: list[Any]) -> Columns:
     return [[row[name] for row in rows] for name in _FIELDS.values()]
 
 
@@ -27,20 +26,25 @@ OUTCOMES = Table(name="event_outcomes", columns=tuple(_FIELDS), columns_of=_colu
 """Its data are ``EventOutcome``s."""
 
 
-def of_quarantined(items: Sequence[Item]) -> list[Item]:
+def of_quarantined(items: list[Item]) -> list[Item]:
     """Returns the outcome of each event of quarantined records."""
     return [
-        item._replace(nth=nth, datum=outcome)
+        Item(item.partition, item.offset, nth, outcome)
         for item in items
         for nth, outcome in enumerate(outcomes.of_quarantined(item.datum))
     ]
 
 
-def passed_over(items: Sequence[Item]) -> dict[Table, list[Item]]:
+def passed_over(items: list[Item]) -> dict[Table, list[Item]]:
     """Rows that say of events that they are not stored because their contact was erased."""
     return {
         OUTCOMES: [
-            item._replace(datum=outcomes.outcome_of(item.datum, outcomes.SUPPRESSED, origin_of(item.datum)))
+            Item(
+                item.partition,
+                item.offset,
+                item.nth,
+                outcomes.outcome_of(item.datum, outcomes.SUPPRESSED, origin_of(item.datum)),
+            )
             for item in items
         ]
     }

@@ -8,10 +8,10 @@ show), ``identifiers`` (``[{"type","value"}]``, all of them, strongest first), `
 link it is the identifier on the other side.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
@@ -22,13 +22,16 @@ from schemas.records.sameness import CHANGED, SENDER_LENGTH
 Columns = list[list[Any]]
 
 
-class Item(NamedTuple):
-    """A datum and its place: topic partition, record's offset, index in the record."""
+class Item:
+    """A datum and its place: topic partition, record's offset, index in the record. A named tuple is slower to make."""
 
-    partition: int
-    offset: int
-    nth: int
-    datum: Any
+    __slots__ = ("datum", "nth", "offset", "partition")
+
+    def __init__(self, partition: int, offset: int, nth: int, datum: Any) -> None:
+        self.partition = partition
+        self.offset = offset
+        self.nth = nth
+        self.datum = datum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,7 @@ class Table:
 
     name: str
     columns: tuple[str, ...]
-    columns_of: Callable[[Sequence[Any]], Columns]
+    columns_of: Callable[[list[Any]], Columns]
     views: tuple[str, ...] = ()
     """Tables that a materialized view fills from this one: a crash may have left them behind it."""
 
@@ -49,21 +52,19 @@ class UnusableError(ValueError):
     """A datum of which no row can be made."""
 
 
-def fill(table: Table, topic: str, items: Sequence[Item]) -> Columns:
+def fill(table: Table, topic: str, items: list[Item]) -> Columns:
     """All columns of a block, place columns last; raises ``UnusableError``."""
     columns = table.columns_of([item.datum for item in items])
-    columns.append([topic] * len(items))
-    columns.append([item.partition for item in items])
-    columns.append([item.offset for item in items])
-    columns.append([item.nth for item in items])
+    columns += [topic] * len(items), [item.partition for item in items]
+    columns += [item.offset for item in items], [item.nth for item in items]
     return columns
 
 
-def _plain(**fields: str) -> tuple[tuple[str, ...], Callable[[Sequence[Any]], Columns]]:
+def _plain(**fields: str) -> tuple[tuple[str, ...], Callable[[list[Any]], Columns]]:
     """Maps columns to unchanged fields of the datum, as ``column=field``."""
     values_of = itemgetter(*fields.values())
 
-    def columns_of(data: Sequence[Any]) -> Columns:
+    def columns_of(data: list[Any]) -> Columns:
         return list(map(list, zip(*map(values_of, data), strict=True)))
 
     return tuple(fields), columns_of
@@ -92,17 +93,20 @@ _event = _plain(
     _origin_partition="origin_partition",
     _origin_offset="origin_offset",
     _origin_index="origin_index",
-    own_contact_id="own_contact_id",
 )
 
 
-def _event_columns(events: Sequence[Any]) -> Columns:
-    columns = _event[1](events)
-    return [*columns, [sender[-SENDER_LENGTH:] for sender in columns[-1]]]
+def _senders(events: list[Any]) -> list[str]:
+    """The own contact ids of the senders, which the sorting of events has computed for their keys."""
+    return [identity.own_contact_id(event) if (own := event.get("own_contact_id")) is None else own for event in events]
 
 
-EVENTS: Final = Table(name="events", columns=(*_event[0], "_sender"), columns_of=_event_columns)
-"""Its data are events with their ``own_contact_id``, as are those of the next table."""
+def _event_columns(events: list[Any]) -> Columns:
+    senders = _senders(events)
+    return [*_event[1](events), senders, [sender[-SENDER_LENGTH:] for sender in senders]]
+
+
+EVENTS: Final = Table(name="events", columns=(*_event[0], "own_contact_id", "_sender"), columns_of=_event_columns)
 
 _duplicate = _plain(
     workspace="workspace",
@@ -116,20 +120,21 @@ _duplicate = _plain(
     _origin_partition="origin_partition",
     _origin_offset="origin_offset",
     _origin_index="origin_index",
-    own_contact_id="own_contact_id",
 )
 
 
-def _duplicate_columns(events: Sequence[Any]) -> Columns:
-    return [*_duplicate[1](events), [event.get("repeat") == CHANGED for event in events]]
+def _duplicate_columns(events: list[Any]) -> Columns:
+    return [*_duplicate[1](events), _senders(events), [event.get("repeat") == CHANGED for event in events]]
 
 
 DUPLICATES: Final = Table(
-    name="duplicates", columns=(*_duplicate[0], "event_id_conflict"), columns_of=_duplicate_columns
+    name="duplicates",
+    columns=(*_duplicate[0], "own_contact_id", "event_id_conflict"),
+    columns_of=_duplicate_columns,
 )
 
 
-def _override(merges: Sequence[Any]) -> Columns:
+def _override(merges: list[Any]) -> Columns:
     columns = [[m[name] for m in merges] for name in ("workspace", "environment", "loser", "winner", "version")]
     columns.append([m["identifier"]["type"] for m in merges])
     columns.append([m["identifier"]["value"] for m in merges])
@@ -149,7 +154,7 @@ OVERRIDES: Final = Table(
 )
 
 
-def _refused(changes: Sequence[Change]) -> Columns:
+def _refused(changes: list[Change]) -> Columns:
     names = ("workspace", "environment", "contact_id", "reason", "event_id", "at_ms")
     columns: Columns = [[c[name] for c in changes] for name in names]  # type: ignore[literal-required]
     far = [_identifiers([_profile(c)])[0] for c in changes]
@@ -220,7 +225,7 @@ _attempt = _plain(
 DELIVERY_ATTEMPTS: Final = Table(name="delivery_attempts", columns=_attempt[0], columns_of=_attempt[1])
 
 
-def _contact(changes: Sequence[Change]) -> Columns:
+def _contact(changes: list[Change]) -> Columns:
     rows = [_contact_row(change) for change in changes]
     return [list(column) for column in zip(*rows, strict=True)]
 

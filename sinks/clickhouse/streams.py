@@ -68,7 +68,7 @@ class Work:
     unusable: list[tuple[Item, str]] = field(default_factory=list)
 
 
-Sort = Callable[[Sequence[Item], dict[int, Part], StoredPlaces], Awaitable[Work]]
+Sort = Callable[[list[Item], dict[int, Part], StoredPlaces], Awaitable[Work]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,13 +91,13 @@ class Stream:
 
 
 def _one(table: Table) -> Sort:
-    async def sort(items: Sequence[Item], parts: dict[int, Part], _stored: StoredPlaces) -> Work:
+    async def sort(items: list[Item], parts: dict[int, Part], _stored: StoredPlaces) -> Work:
         return Work(inserts=[{table: [i for i in items if not parts[i.partition].has(table, i)]}])
 
     return sort
 
 
-async def _sort_events(items: Sequence[Item], parts: dict[int, Part], stored: StoredPlaces) -> Work:
+async def _sort_events(items: list[Item], parts: dict[int, Part], stored: StoredPlaces) -> Work:
     work = Work()
     fresh: list[Item] = []
     suspects: list[Item] = []
@@ -105,10 +105,10 @@ async def _sort_events(items: Sequence[Item], parts: dict[int, Part], stored: St
     # no lane has a row beyond these places, so later ones need no query
     stored_to = {partition: part.newest(EVENTS) for partition, part in parts.items()}
     for item in items:
-        partition, offset, nth, event = item
+        partition, event = item.partition, item.datum
         if event["reply_to"]:
             work.receipts[event["reply_to"]].append(_receipt(event, STORED))
-        if (offset, nth) <= stored_to[partition] and parts[partition].has(EVENTS, item):
+        if (item.offset, item.nth) <= stored_to[partition] and parts[partition].has(EVENTS, item):
             continue
         event["own_contact_id"] = sender = own_contact_id(event)
         verdict = parts[partition].seen.classify(event, sender)
@@ -127,7 +127,7 @@ async def _sort_events(items: Sequence[Item], parts: dict[int, Part], stored: St
     return work
 
 
-async def _sort_links(items: Sequence[Item], parts: dict[int, Part], _stored: StoredPlaces) -> Work:
+async def _sort_links(items: list[Item], parts: dict[int, Part], _stored: StoredPlaces) -> Work:
     rows: dict[Table, list[Item]] = {LINKS: [], RETRACTED_LINKS: []}
     for item in items:
         table = RETRACTED_LINKS if item.datum.get("retract") else LINKS
@@ -136,7 +136,7 @@ async def _sort_links(items: Sequence[Item], parts: dict[int, Part], _stored: St
     return Work(inserts=[rows])
 
 
-async def _sort_changes(items: Sequence[Item], parts: dict[int, Part], _stored: StoredPlaces) -> Work:
+async def _sort_changes(items: list[Item], parts: dict[int, Part], _stored: StoredPlaces) -> Work:
     work = Work()
     tables: dict[str, tuple[Table, list[Item]]] = {
         "profile": (CONTACTS, []),
@@ -151,7 +151,8 @@ async def _sort_changes(items: Sequence[Item], parts: dict[int, Part], _stored: 
         if table is not None:
             if table is OUTCOMES:
                 try:
-                    item = item._replace(datum=outcomes.of_change(change))  # noqa: PLW2901 - what becomes a row of it
+                    row = outcomes.of_change(change)
+                    item = Item(item.partition, item.offset, item.nth, row)  # noqa: PLW2901 - what becomes a row of it
                 except ValueError as error:
                     work.unusable.append((item, str(error)))
                     continue
@@ -167,7 +168,7 @@ async def _sort_changes(items: Sequence[Item], parts: dict[int, Part], _stored: 
     return work
 
 
-async def _sort_quarantine(items: Sequence[Item], parts: dict[int, Part], _stored: StoredPlaces) -> Work:
+async def _sort_quarantine(items: list[Item], parts: dict[int, Part], _stored: StoredPlaces) -> Work:
     fresh = [item for item in items if not parts[item.partition].has(QUARANTINE, item)]
     # the record last: its row proves that its events' rows are in
     return Work(inserts=[{OUTCOMES: of_quarantined(fresh)}, {QUARANTINE: fresh}])

@@ -118,7 +118,7 @@ class Writer:
             made = await self._until_done(f"{table.name}'s types", self._context, table)
             self._contexts[table.name, table.columns] = made
 
-    async def insert(self, table: Table, topic: str, items: Sequence[Item]) -> None:
+    async def insert(self, table: Table, topic: str, items: list[Item]) -> None:
         """Return when the rows are stored, in the tables of views too; raises ``RowsRefusedError``."""
         try:
             columns = fill(table, topic, items)
@@ -274,7 +274,7 @@ class Writer:
             self._waiting.pop(what, None)
 
 
-def _typed_columns(items: Sequence[Item], typed: TypedColumns) -> list[list[Any]]:
+def _typed_columns(items: list[Item], typed: TypedColumns) -> list[list[Any]]:
     """Returns the columns of typed values; no columns if no environment of the events has typed columns."""
     names = {
         home: [(name, properties[name].type) for name in sorted(properties)]

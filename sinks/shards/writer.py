@@ -72,7 +72,7 @@ class ShardWriters(Writer):
     async def prepare(self, table: Table) -> None:
         await asyncio.gather(*(writer.prepare(table) for writer in self._writers[: self.lanes(table.name)]))
 
-    async def insert(self, table: Table, topic: str, items: Sequence[Item]) -> None:
+    async def insert(self, table: Table, topic: str, items: list[Item]) -> None:
         by_shard: dict[int, list[Item]] = defaultdict(list)
         for item in items:
             by_shard[self.lane_of(table.name, item.datum)].append(item)

@@ -86,7 +86,7 @@ def test_halving_ends_at_single_items(count: int) -> None:
         both = halves(some)
         assert [*both[0], *both[1]] == some
         waiting += [list(half) for half in both]
-    assert sorted(single) == items
+    assert sorted(single, key=lambda item: (item.offset, item.nth)) == items
 
 
 def test_an_allowance_ends_and_grows_with_what_is_stored() -> None:
