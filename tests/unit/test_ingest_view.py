@@ -3,7 +3,11 @@
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
+import pytest
+
+from ingest.events import merge_map
 from ingest.events.merge_map import MergeMapReplica
 from schemas.control.definitions import Erasure
 from schemas.control.erasure import Erased
@@ -36,6 +40,10 @@ def merge(loser: str, winner: str, version: int) -> bytes:
             identifier=Identifier(type="email", value="a@b.c"),
         )
     )
+
+
+def erasure(id_: str, contact_id: str, erased_ms: int = 0) -> Erasure:
+    return Erasure(id=id_, workspace="w", environment="e", created_ms=0, contacts=(contact_id,), erased_ms=erased_ms)
 
 
 def test_a_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -81,18 +89,33 @@ def test_an_erasure_that_is_read_after_the_start_covers_merges_that_are_read_aga
     erased = Erased()
     view = MergeMapReplica(tmp_path / "v", 4, erased)
     record = merge(contact("a"), contact("b"), 1)
-    erased.add(
-        Erasure(
-            id="ers_1",
-            workspace="w",
-            environment="e",
-            created_ms=0,
-            contacts=(contact("a"),),
-            erased_ms=codec.decode_merge(record)["at_ms"],
-        )
-    )
+    erased.add(erasure("ers_1", contact("a"), codec.decode_merge(record)["at_ms"]))
     view.apply(Read(0, 0, record))
     assert view.winner(contact("a")) == contact("a")
+
+
+@pytest.mark.parametrize("room", [0, 600, merge_map.CACHE_BYTES])
+@pytest.mark.parametrize("seed", range(4))
+def test_cached_rows_are_those_on_disk(room: int, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Merges of few ids, erasures and reads in any order, with room for none, few and all rows."""
+    monkeypatch.setattr(merge_map, "CACHE_BYTES", room)
+    view, random = MergeMapReplica(tmp_path / "v", 4), Random(seed)
+    ids = [contact(str(n)) for n in range(8)]
+    expected: dict[str, tuple[int, str]] = {}
+    for offset in range(300):
+        loser, winner, version = random.choice(ids), random.choice(ids), random.randrange(100)
+        if random.random() < 0.05:
+            view.forget(erasure(f"ers_{offset}", loser))
+            expected.pop(loser, None)
+        else:
+            view.apply(Read(0, offset, merge(loser, winner, version)))
+            if version >= expected.get(loser, (-1, ""))[0]:
+                expected[loser] = version, winner
+        asked = random.choice(ids)
+        assert view.winner(asked) == expected.get(asked, (0, asked))[1]
+    view.close()
+    view = MergeMapReplica(tmp_path / "v", 4)
+    assert [view.winner(i) for i in ids] == [expected.get(i, (0, i))[1] for i in ids]
 
 
 async def test_who_waits_for_a_merge_is_told_of_it_and_of_no_other(tmp_path: Path) -> None:
