@@ -42,6 +42,8 @@ _TYPED = (
     (r"\bget\('", "datum.get('"),
 )
 """Patterns in the generated code, and what replaces them: names of one module, types, calls that mypyc knows."""
+_VARIABLE_TYPES = ((r".*left|.*length\d+", "int"), (r"raw|.+raw\d+", "bytes"))
+"""Patterns of names of variables in the generated code, and the type of their values."""
 _FLAGS = ("--config-file=", "--ignore-missing-imports", "--follow-imports=silent")
 """`make check` finds errors of types; here only what is compiled matters."""
 
@@ -60,12 +62,8 @@ def avro_functions() -> str:
     return "".join((*parts, "FUNCTIONS: dict[str, Any] = {\n", *functions, "}\n"))
 
 
-_KINDS = ((r".*left|.*length\d+", "int"), (r"raw|.+raw\d+", "bytes"))
-"""Patterns of the names of variables with values of one type."""
-
-
 def _declared(source: str) -> str:
-    """Returns the code with declarations of the variables that hold values of several types, and of lists."""
+    """Returns the code with declarations of the variables whose types mypyc would not infer, or infer as too narrow."""
     lines = []
     for function in re.split(r"(?m)^(?=def |c\d+_k)", source):
         names = sorted(set(re.findall(r"\b(value\w*|raw|kept)\b(?=(?:, \w+)*,? = )", function)))
@@ -78,7 +76,7 @@ def _declared(source: str) -> str:
 def _type_of(name: str, body: str) -> str:
     if f" {name} = []\n" in body:
         return "list[Any]"
-    return next((kind for pattern, kind in _KINDS if re.fullmatch(pattern, name)), "Any")
+    return next((kind for pattern, kind in _VARIABLE_TYPES if re.fullmatch(pattern, name)), "Any")
 
 
 def compiler() -> str | None:

@@ -1,4 +1,4 @@
-"""An event as it was read, and the record that it came in; the event's bytes for `resolved` out; pure."""
+"""An event and the record that it was read from in; the event's bytes for `resolved` out; pure."""
 
 from schemas.records import varint
 from schemas.records.codec import encode_event, encode_origin
@@ -6,10 +6,7 @@ from schemas.records.records import PlacedEvent
 
 
 def forward_event(event: PlacedEvent, data: bytes) -> bytes:
-    """Like ``encode_event``, for an event of this record that differs only in contact, origin and ``repeat``.
-
-    The rest is copied, which costs a third.
-    """
+    """Encodes an event of this record that now differs in contact, origin and ``repeat``; copies the other bytes."""
     places = event.get("places")
     if places is None:
         return encode_event(event)

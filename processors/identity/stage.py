@@ -85,10 +85,10 @@ class IdentityStage:
                 self._seen.mark(event, record.offset, index, state)
                 if not event["repeat"]:  # a copy adds no links to those of the first
                     workspace = event["workspace"]
-                    tying = settings.get(workspace)
-                    if tying is None:
-                        tying = settings[workspace] = self._tying(workspace)
-                    apart, at_once = tying
+                    found = settings.get(workspace)
+                    if found is None:
+                        found = settings[workspace] = self._link_settings(workspace)
+                    apart, at_once = found
                     if some := resolve.new_links(event, state, apart=apart, erased=erased, at_once=at_once):
                         links[f"{workspace}/{event['environment']}"] += some
                 target = self._resolve(event, state)
@@ -116,8 +116,8 @@ class IdentityStage:
             sends.append(OutputRecord(topics.CHANGES.name, state.partition, None, codec.encode_changes(passed)))
         return sends
 
-    def _tying(self, workspace: str) -> tuple[frozenset[str], int]:
-        """Returns the types that tie no contacts, and the number of anonymous ids that are tied at once."""
+    def _link_settings(self, workspace: str) -> tuple[frozenset[str], int]:
+        """Returns the identifier types that link no contacts, and how many anonymous ids of a sender pass at once."""
         return self._control.apart(workspace), ephemeral_ids.at_once(self._limits(workspace))
 
     def _resolve(self, event: Event, state: PartitionState) -> int:

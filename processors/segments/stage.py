@@ -31,6 +31,7 @@ from schemas.topics import Topic
 log = logging.getLogger(__name__)
 
 DUE_CHUNK: Final = 500
+"""Due contacts to evaluate between two groups of records."""
 SCAN_CHUNK: Final = 1000
 FOLLOW_CHUNK: Final = 100
 """Rows to look at, and contacts to evaluate, between two groups of records."""

@@ -1,7 +1,12 @@
 """The hot path's modules, and a finder that imports their compiled form where `python -m deploy.compile` has made it.
 
-mypyc compiles the sources as they are, from their type annotations. The name of the folder of compiled modules is a
-digest of the interpreter and of all that the compiler may read. After an edit Python runs the sources.
+mypyc compiles the sources as they are, from their type annotations. Some forms stay as slow as interpreted ones, so in
+these modules constants are ``Final`` (else each use looks the name up), sequences in loops are lists, records that are
+made for each event are dict literals, and objects that are have an ``__init__`` of their own. Compiled code holds the
+values of ``Final`` constants: a test that replaces one has to run the sources.
+
+The name of the folder of compiled modules is a digest of the interpreter and of all that the compiler may read. After
+an edit Python runs the sources.
 """
 
 import hashlib
@@ -83,7 +88,7 @@ def source(module: str) -> Path:
 
 
 def _read_by_compiler() -> Iterator[Path]:
-    """Yields the files that compiled code follows from: types and functions of modules that are not compiled, too."""
+    """Yields the files that compiled code follows from: also types, functions and constants of other modules."""
     for package in PACKAGES:
         yield from (ROOT / package).rglob("*.py")
         yield from (ROOT / package).rglob("*.avsc")

@@ -26,6 +26,7 @@ class Erased:
     def __init__(self) -> None:
         self._until: dict[str, int] = {}
         self._latest_ms = 0
+        """The time of the newest erasure."""
         self.added = 0
         """Erasures so far, one whose contacts became known later again."""
 
@@ -43,7 +44,7 @@ class Erased:
         if not self._until:
             return False
         at_ms: int = datum["received_ms"] if "received_ms" in datum else datum.get("at_ms", 0)
-        if at_ms > self._latest_ms:  # as nearly all records are
+        if at_ms > self._latest_ms:  # later than every erasure, as nearly all records are
             return False
         return any(at_ms <= self._until.get(contact, -1) for contact in _named(datum))
 

@@ -172,8 +172,9 @@ _events = BatchCodec("event_batch")
 _skim_events = _events.skimmer("workspace", "environment", "source", "received_ms")
 _place_events = _events.placer("event_id", "contact_id", "identifiers", "origin_partition")
 encode_event: Callable[[Event], bytes] = _events.item
+"""The bytes of an event alone, as in a batch."""
 encode_origin: Callable[[Event], bytes] = _events.tail("origin_partition")
-"""The bytes of an event from ``origin_partition`` on."""
+"""The bytes of an event's fields from ``origin_partition`` on."""
 _links = BatchCodec("link_batch")
 _changes = BatchCodec("change_batch")
 _receipts = BatchCodec("receipt_batch")

@@ -122,9 +122,10 @@ _PAIRS: Final = [a + b for a in _DIGITS for b in _DIGITS]
 
 
 def _base32(text: str, length: int) -> str:
-    """At most 20 characters. Each process needs it for each contact; the library's function takes three times as long.
+    """The first digits of the text's SHA-256 in base 32, at most 20.
 
-    Five bytes become four pairs of digits: compiled, no object is made of such short integers.
+    Every process computes this for every contact. Five bytes become four pairs of digits: compiled code needs no large
+    integers for that, and the library's function takes several times as long.
     """
     raw, pairs = hashlib.sha256(text.encode()).digest(), _PAIRS
     return "".join(

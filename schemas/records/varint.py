@@ -5,8 +5,9 @@ from typing import Final
 SHORT: Final = 4096
 _MOST_KEPT: Final = 4096
 _EIGHT: Final = 8
+"""Bytes of a version."""
 _LEAST_BITS: Final = 49
-"""A version's bytes; it has more than 49 bits. Contacts share versions, so these are cached."""
+"""A version has more bits than a time. Contacts share versions, so numbers of eight bytes are cached."""
 _read: Final[dict[bytes, int]] = {}
 _written: Final[dict[int, bytes]] = {}
 

@@ -98,8 +98,8 @@ class Buffer:
         return block
 
 
-def received(items: list[Item]) -> dict[int, int]:
-    """Times of receipt, and the number of events that came then: those of a request came at the same time."""
+def count_by_time(items: list[Item]) -> dict[int, int]:
+    """Counts events by their time of receipt, which all events of a request share."""
     counts: dict[int, int] = {}
     for item in items:
         at_ms: int = item.datum["received_ms"]

@@ -53,20 +53,20 @@ class Deduplicator:
         """The row was refused, so the event is not stored: it may be replayed from quarantine."""
         self.recent.discard(known_as(event["workspace"], event["environment"], event_key(event)))
 
-    def reach(self, origin: EventPosition) -> None:
-        """Everything up to this place has been seen."""
+    def reach(self, origin: EventPosition) -> bool:
+        """Everything up to this place has been seen; returns whether the place itself was seen before."""
         partition, offset, index = origin
+        if offset == NO_ORIGIN:
+            return False
         highest, nth = self._highest.get(partition, _NOWHERE)
-        if offset != NO_ORIGIN and (offset > highest or (offset == highest and index > nth)):
-            self._highest[partition] = (offset, index)
+        if offset < highest or (offset == highest and index <= nth):
+            return True
+        self._highest[partition] = (offset, index)
+        return False
 
     def classify(self, event: Event, sender: str) -> Verdict:
-        """The verdict on the next event of the partition; remembers it. ``sender`` is its own contact id."""
-        partition, offset, index = origin_of(event)
-        highest, nth = self._highest.get(partition, _NOWHERE)
-        is_past = offset != NO_ORIGIN and (offset < highest or (offset == highest and index <= nth))
-        if not is_past and offset != NO_ORIGIN:
-            self._highest[partition] = (offset, index)
+        """Returns the verdict on the next event of the partition, and remembers it. ``sender``: its own contact id."""
+        is_past = self.reach(origin_of(event))
         if event.get("repeat"):
             return Verdict.DUPLICATE
         key = known_as(event["workspace"], event["environment"], key_from(event["event_id"], event["type"], sender))

@@ -22,7 +22,7 @@ from schemas.records.sameness import id_in
 from schemas.service import clock
 from schemas.settings import Settings
 from schemas.tracing.spans import Tracer, traced
-from sinks.clickhouse.block import Block, Buffer, halves, received
+from sinks.clickhouse.block import Block, Buffer, count_by_time, halves
 from sinks.clickhouse.outcome_rows import passed_over
 from sinks.clickhouse.publish import SinkPublisher
 from sinks.clickhouse.rows import QUARANTINE, Item, Table
@@ -212,7 +212,7 @@ class StreamInserter:
         for at_ms in block.times_ms:
             counts.latency[self.topic].observe(max(0.0, now_ms - at_ms) / 1000)
         if self._stream.remembers:  # the stream of events
-            for at_ms, events in received(block.items).items():
+            for at_ms, events in count_by_time(block.items).items():
                 counts.event_age.observe(max(0.0, now_ms - at_ms) / 1000, events)
 
     def _kept(self, items: list[Item]) -> list[Item]:

@@ -110,6 +110,7 @@ async def _sort_events(items: list[Item], parts: dict[int, Part], stored: Stored
             work.receipts[event["reply_to"]].append(_receipt(event, STORED))
         if (item.offset, item.nth) <= stored_to[partition] and parts[partition].has(EVENTS, item):
             continue
+        # for the row, which would compute it again; no record has this field
         event["own_contact_id"] = sender = own_contact_id(event)
         verdict = parts[partition].seen.classify(event, sender)
         if verdict is Verdict.DUPLICATE:
@@ -175,14 +176,14 @@ async def _sort_quarantine(items: list[Item], parts: dict[int, Part], _stored: S
 
 
 def _receipt(of: Event | Change, stage: str) -> Receipt:
-    return Receipt(
-        event_id=of.get("event_id", "") if stage == APPLIED else event_key(of),  # type: ignore[arg-type]  # an event
-        task_id=of.get("task_id", ""),
-        stage=stage,
-        entered=of.get("entered", []) if stage == APPLIED else [],  # type: ignore[typeddict-item]
-        left=of.get("left", []) if stage == APPLIED else [],  # type: ignore[typeddict-item]
-        contact=of.get("profile", b"") if stage == APPLIED else b"",
-    )
+    return {
+        "event_id": of.get("event_id", "") if stage == APPLIED else event_key(of),  # type: ignore[arg-type]  # an event
+        "task_id": of.get("task_id", ""),
+        "stage": stage,
+        "entered": of.get("entered", []) if stage == APPLIED else [],  # type: ignore[typeddict-item]
+        "left": of.get("left", []) if stage == APPLIED else [],  # type: ignore[typeddict-item]
+        "contact": of.get("profile", b"") if stage == APPLIED else b"",
+    }
 
 
 STREAMS: Final = (

@@ -85,7 +85,7 @@ def test_halving_ends_at_single_items(count: int) -> None:
             continue
         both = halves(some)
         assert [*both[0], *both[1]] == some
-        waiting += [list(half) for half in both]
+        waiting += both
     assert sorted(single, key=lambda item: (item.offset, item.nth)) == items
 
 
