@@ -12,8 +12,11 @@ import shlex
 import shutil
 import sysconfig
 import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 from schemas.compiled import modules
 from schemas.records import avro, codec
@@ -99,16 +102,37 @@ def build(into: Path) -> None:
         (sources / "schemas/records/avro_functions.py").write_text(avro_functions())
         files = [f"{module.replace('.', '/')}.py" for module in (*modules.MODULES, "schemas.records.avro_functions")]
         with chdir(sources):
-            extensions = mypycify([*_FLAGS, *files], opt_level="2", debug_level="0", target_dir=str(work / "c"))
+            extensions = mypycify(
+                [*_FLAGS, *files], opt_level="2", debug_level="0", multi_file=True, target_dir=str(work / "c")
+            )
             distribution = Distribution({"name": "headwater-compiled", "ext_modules": extensions})
             command = distribution.get_command_obj("build_ext")
             command.build_lib, command.build_temp = str(work / "lib"), str(work / "o")
             command.ensure_finalized()
+            _in_parallel(command)
             try:
                 command.run()
             except CCompilerError as error:
                 raise SystemExit(f"the C compiler failed: {error}; Python runs the sources") from error
         (work / "lib").rename(into)
+
+
+def _in_parallel(command: Any) -> None:
+    """Lets a ``build_ext`` compile as many files at a time as there are cores."""
+    build_extensions = command.build_extensions
+
+    def build() -> None:
+        compiled = command.compiler.compile
+
+        def compile_each(sources: Sequence[str], *args: Any, **options: Any) -> list[str]:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                objects = pool.map(lambda source: compiled([source], *args, **options), sources)
+                return [name for names in objects for name in names]
+
+        command.compiler.compile = compile_each
+        build_extensions()
+
+    command.build_extensions = build
 
 
 def _compile(folder: Path) -> None:
