@@ -40,7 +40,7 @@ down: $(LOCAL) ## stop the stack
 status: $(LOCAL) ## show the stack's processes
 	@$(BIN)/python -m deploy.local status
 
-compile: $(DEV) ## compile the hot path to machine code, which takes some minutes: 5 to 20 % less CPU for an event
+compile: $(DEV) ## compile the hot path to machine code, which takes two minutes: less CPU for an event
 	@$(BIN)/python -m deploy.compile
 
 test: $(DEV) ## run the tests on a real Kafka and a real ClickHouse, long ones in their short form
