@@ -95,7 +95,7 @@ class MergeMapReplica:
 
     def version(self, contact_id: str) -> int:
         """The version of the newest merge that this edge knows of the id; 0: it never lost."""
-        row: bytes | None = self._db.get(contact_id.encode())
+        row = self._rows.read(contact_id.encode())
         return 0 if row is None else mergemap.version_of(row)
 
     def apply(self, record: Any) -> None:
@@ -149,7 +149,7 @@ class MergeMapReplica:
         batch = WriteBatch(raw_mode=True)
         batch.put(mark, b"1")
         for contact_id in erasure.contacts:
-            row = self._db.get(contact_id.encode())
+            row = self._rows.read(contact_id.encode())
             if row is not None:
                 batch.delete(contact_id.encode())
                 batch.delete(_reverse(contact_id.encode(), row))

@@ -8,7 +8,7 @@ from schemas.records.records import PlacedEvent
 def forward_event(event: PlacedEvent, data: bytes) -> bytes:
     """Encodes an event of this record that now differs in contact, origin and ``repeat``; copies the other bytes."""
     places = event.get("places")
-    if places is None:
+    if places is None:  # it was read from a record of an earlier version
         return encode_event(event)
     start, contact, rest, origin = places
     contact_id = event["contact_id"].encode()

@@ -10,7 +10,7 @@ from schemas.control.erasure import Erased
 from schemas.records import identity, mergemap
 from schemas.records.records import ALIAS, ALIAS_TYPE, TRACK, Event, Identifier, Link, Merge
 
-NOBODY: Final = Erased()
+NO_ERASURES: Final = Erased()
 MET: Final = b"1"
 CLAIMED: Final = b"2"
 """Facts passed on about a known identifier, in rising order: it exists; it is an identified person."""
@@ -47,7 +47,7 @@ def new_links(
     state: PartitionState,
     *,
     apart: Collection[str] = identity.APART,
-    erased: Erased = NOBODY,
+    erased: Erased = NO_ERASURES,
     at_once: int = ephemeral_ids.AT_ONCE,
 ) -> list[Link]:
     """The event's pairs that this partition has not sent yet.

@@ -85,10 +85,9 @@ class IdentityStage:
                 self._seen.mark(event, record.offset, index, state)
                 if not event["repeat"]:  # a copy adds no links to those of the first
                     workspace = event["workspace"]
-                    found = settings.get(workspace)
-                    if found is None:
-                        found = settings[workspace] = self._link_settings(workspace)
-                    apart, at_once = found
+                    if workspace not in settings:
+                        settings[workspace] = self._link_settings(workspace)
+                    apart, at_once = settings[workspace]
                     if some := resolve.new_links(event, state, apart=apart, erased=erased, at_once=at_once):
                         links[f"{workspace}/{event['environment']}"] += some
                 target = self._resolve(event, state)

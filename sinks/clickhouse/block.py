@@ -98,15 +98,6 @@ class Buffer:
         return block
 
 
-def count_by_time(items: list[Item]) -> dict[int, int]:
-    """Counts events by their time of receipt, which all events of a request share."""
-    counts: dict[int, int] = {}
-    for item in items:
-        at_ms: int = item.datum["received_ms"]
-        counts[at_ms] = counts.get(at_ms, 0) + 1
-    return counts
-
-
 def halves(items: list[Item]) -> tuple[list[Item], list[Item]]:
     middle = len(items) // 2
     return items[:middle], items[middle:]

@@ -12,6 +12,7 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ from schemas.records.sameness import id_in
 from schemas.service import clock
 from schemas.settings import Settings
 from schemas.tracing.spans import Tracer, traced
-from sinks.clickhouse.block import Block, Buffer, count_by_time, halves
+from sinks.clickhouse.block import Block, Buffer, halves
 from sinks.clickhouse.outcome_rows import passed_over
 from sinks.clickhouse.publish import SinkPublisher
 from sinks.clickhouse.rows import QUARANTINE, Item, Table
@@ -212,7 +213,8 @@ class StreamInserter:
         for at_ms in block.times_ms:
             counts.latency[self.topic].observe(max(0.0, now_ms - at_ms) / 1000)
         if self._stream.remembers:  # the stream of events
-            for at_ms, events in count_by_time(block.items).items():
+            # the events of a request came at the same time
+            for at_ms, events in Counter([item.datum["received_ms"] for item in block.items]).items():
                 counts.event_age.observe(max(0.0, now_ms - at_ms) / 1000, events)
 
     def _kept(self, items: list[Item]) -> list[Item]:

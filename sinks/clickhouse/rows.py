@@ -98,7 +98,7 @@ _event = _plain(
 
 def _senders(events: list[Any]) -> list[str]:
     """Returns the events' own contact ids: those that are sorted as a stream have them already."""
-    return [identity.own_contact_id(event) if (own := event.get("own_contact_id")) is None else own for event in events]
+    return [e["own_contact_id"] if "own_contact_id" in e else identity.own_contact_id(e) for e in events]
 
 
 def _event_columns(events: list[Any]) -> Columns:
