@@ -36,8 +36,9 @@ from sinks.definitions.rows import NAME_TABLES
 from sinks.maintenance.cluster import EVERYWHERE, hosts_of, insert_clients
 from sinks.maintenance.erase import erase
 from sinks.maintenance.layout import columns, feeds, made, make_missing, present
+from sinks.maintenance.merges import parts_of, stopped, wait_for_merges
 from sinks.maintenance.reread import ask_again, reach
-from sinks.maintenance.restore import BEFORE, derive, feeds_into, parts_of
+from sinks.maintenance.restore import BEFORE, derive, feeds_into
 
 Say = Callable[[str], None]
 
@@ -108,7 +109,7 @@ async def refill(settings: Settings, table: str, say: Say) -> None:
     async with insert_clients(settings) as clients:
         for feed in feeds_into(table):
             for client in clients[:1] if feed.target in EVERYWHERE else clients:
-                await derive(client, feed)
+                await derive(client, feed, replicated=is_cluster)
         if table == EVENT_TYPES:
             await keep_event_types(clients[0], read_database(settings))
         elif table in NAMED:
@@ -154,35 +155,33 @@ async def _rebuild_names(client: AsyncClient, settings: Settings, table: str, sa
 
 async def _unreadable(client: AsyncClient, table: str) -> list[str]:
     """Parts of which not all can be read."""
-    await client.command(f"SYSTEM STOP MERGES {table}")
     unreadable = []
-    try:
+    async with stopped(client, table):
         for part in await parts_of(client, table):
             try:
                 sql = f"SELECT count() FROM {table} WHERE _part = {{part:String}} AND NOT ignore(*)"  # noqa: S608 - a name of ours
-                await client.query(sql, {"part": part})
+                await client.query(sql, {"part": part.name})
             except ClickHouseError:
-                unreadable.append(part)
-    finally:
-        await client.command(f"SYSTEM START MERGES {table}")
+                unreadable.append(part.name)
     return unreadable
 
 
 async def _copy(client: AsyncClient, table: str, where: str, values: dict[str, object], unreadable: list[str]) -> int:
     """How many rows of the table that was put aside were copied."""
     before = BEFORE + table
-    await client.command(f"SYSTEM STOP MERGES {before}")
+    await client.command(f"SYSTEM STOP MERGES {before}")  # for good: the table is dropped
+    await wait_for_merges(client, before)
     old, new = await columns(client, before), await columns(client, table)
     names = ", ".join(f"`{name}`" for name in new if name in old)
     copied = 0
     for part in await parts_of(client, before):
-        if part in unreadable:
+        if part.name in unreadable:
             continue
         of = f"FROM {before} WHERE _part = {{part:String}} AND {where}"
-        counted = await client.query(f"SELECT count() {of}", {**values, "part": part})
+        counted = await client.query(f"SELECT count() {of}", {**values, "part": part.name})
         if counted.result_rows[0][0]:
             copied += counted.result_rows[0][0]
-            await client.command(f"INSERT INTO {table} ({names}) SELECT {names} {of}", {**values, "part": part})
+            await client.command(f"INSERT INTO {table} ({names}) SELECT {names} {of}", {**values, "part": part.name})
     return copied
 
 

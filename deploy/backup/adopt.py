@@ -15,12 +15,13 @@ import typer
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from deploy.backup.tables import refuse_rows, tables_of, unmerged
+from deploy.backup.tables import refuse_rows, tables_of
 from deploy.group_members import members
 from schemas.errors import CannotStart
 from schemas.service.process import read_settings
 from schemas.settings import Settings
 from sinks.clickhouse.connect import writing
+from sinks.maintenance.merges import stopped
 from sinks.maintenance.migrate import digests
 
 Say = Callable[[str], None]
@@ -59,7 +60,7 @@ async def attach(client: AsyncClient, older: str, say: Say) -> None:
         to, source = f"{newer}.{table}", f"{older}.{table}"
         counts = f"SELECT (SELECT count() FROM {source}), (SELECT count() FROM {to})"  # noqa: S608 - names of ours
         # a merge drops replaced rows, and the counts would differ
-        async with unmerged(client, source), unmerged(client, to):
+        async with stopped(client, source), stopped(client, to):
             await client.command(f"ALTER TABLE {to} ATTACH PARTITION ID '{UNPARTITIONED}' FROM {source}")
             were, are = (await client.query(counts)).result_rows[0]
         if were != are:

@@ -8,8 +8,8 @@
 4. Each shard gives its own rows; tables that every shard has whole come from the first one.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,16 +21,15 @@ from schemas.errors import CannotStart
 from sinks.clickhouse.streams import STREAMS
 from sinks.maintenance.cluster import EVERYWHERE
 from sinks.maintenance.layout import columns
+from sinks.maintenance.merges import Part, parts_of, stopped
 
 ROWS, BYTES = 100_000, 64 << 20
 """Most of one file, by ClickHouse's own figures of parts, uncompressed."""
 SQUASHES = "squashes"
 OWN = "name NOT LIKE '\\_%' AND engine LIKE '%MergeTree'"
 TABLES = f"SELECT name FROM system.tables WHERE database = currentDatabase() AND {OWN} ORDER BY name"  # noqa: S608 - no value in it
-PARTS = (
-    "SELECT name, rows, data_uncompressed_bytes FROM system.parts WHERE database = currentDatabase()"
-    " AND table = {table:String} AND active ORDER BY name"
-)
+TRIES = 3
+"""How often a table is copied whose parts go meanwhile: another process may start merges again."""
 
 
 class Piece(NamedTuple):
@@ -56,8 +55,8 @@ def ordered(tables: Iterable[str]) -> list[list[str]]:
     return steps
 
 
-def pieces(parts: list[tuple[str, int, int]]) -> Iterator[Piece]:
-    """Name, rows and bytes of parts in; small ones together, and large ones in pieces, out."""
+def pieces(parts: list[Part]) -> Iterator[Piece]:
+    """Parts in; small ones together, and large ones in pieces, out."""
     together: list[str] = []
     rows = size = 0
     for name, part_rows, part_bytes in parts:
@@ -80,25 +79,33 @@ def tables_at(shard: int, tables: Iterable[str]) -> list[str]:
 
 
 async def copy_out(client: AsyncClient, table: str, folder: Path, shard: int = 1, *, replicated: bool) -> TableCopy:
-    """Raises ``CannotStart`` where a part vanished meanwhile."""
-    names = ", ".join(f"`{name}`" for name in await columns(client, table))
-    files, rows = [], 0
+    """Raises ``CannotStart`` where parts vanished meanwhile, each time that the table was copied."""
     place = folder / "tables" / table / (f"shard-{shard}" if shard > 1 else "")
     place.mkdir(parents=True, exist_ok=True)
-    async with unmerged(client, table, replicated=replicated):
-        parts = await _parts(client, table)
-        for number, piece in enumerate(pieces(parts)):
-            where = "WHERE _part IN {parts:Array(String)} AND _part_offset BETWEEN {first:UInt64} AND {last:UInt64}"
-            values = {"parts": list(piece.parts), "first": piece.first, "last": piece.last}
-            content = await client.raw_query(f"SELECT {names} FROM {table} {where}", values, fmt="Native")  # noqa: S608 - a name of ours
-            path = place / f"{number}.native.zst"
-            path.write_bytes(zstandard.compress(content))
-            files.append(str(path.relative_to(folder)))
-        still = {name for name, *_ in await _parts(client, table)}
-        if gone := [name for name, *_ in parts if name not in still]:
-            raise CannotStart(f"{table} changed while it was copied ({gone[0]} is gone): run the command again")
-        rows = sum(n for _, n, _ in parts)
-    return TableCopy(rows=rows, files=files)
+    names = ", ".join(f"`{name}`" for name in await columns(client, table))
+    for _ in range(TRIES):
+        async with stopped(client, table, replicated=replicated):
+            parts = await parts_of(client, table)
+            files = [
+                await _write(client, f"SELECT {names} FROM {table}", piece, place / f"{number}.native.zst")  # noqa: S608 - names of ours
+                for number, piece in enumerate(pieces(parts))
+            ]
+            gone = {part.name for part in parts} - {part.name for part in await parts_of(client, table)}
+        if not gone:
+            return TableCopy(
+                rows=sum(part.rows for part in parts), files=[str(file.relative_to(folder)) for file in files]
+            )
+        for file in files:
+            file.unlink()
+    raise CannotStart(f"{table} changed while it was copied ({min(gone)} is gone): run the command again")
+
+
+async def _write(client: AsyncClient, select: str, piece: Piece, file: Path) -> Path:
+    where = "WHERE _part IN {parts:Array(String)} AND _part_offset BETWEEN {first:UInt64} AND {last:UInt64}"
+    values = {"parts": list(piece.parts), "first": piece.first, "last": piece.last}
+    content = zstandard.compress(await client.raw_query(f"{select} {where}", values, fmt="Native"))
+    await asyncio.to_thread(file.write_bytes, content)
+    return file
 
 
 async def copy_tables(clients: Sequence[AsyncClient], folder: Path, *, replicated: bool) -> list[dict[str, TableCopy]]:
@@ -109,35 +116,6 @@ async def copy_tables(clients: Sequence[AsyncClient], folder: Path, *, replicate
             if name in tables_at(shard, (name,)):
                 copies[shard - 1][name] = await copy_out(client, name, folder, shard, replicated=replicated)
     return copies
-
-
-async def _parts(client: AsyncClient, table: str) -> list[tuple[str, int, int]]:
-    """Name, rows, bytes."""
-    parts = (await client.query(PARTS, {"table": table})).result_rows
-    return [(str(name), int(rows), int(size)) for name, rows, size in parts]
-
-
-def holding(table: str, *, replicated: bool) -> tuple[list[str], list[str]]:
-    """Statements after which a table's parts stay as they are, but for inserts here, and those that end that; pure."""
-    if not replicated:
-        return [f"SYSTEM STOP MERGES {table}"], [f"SYSTEM START MERGES {table}"]
-    return (
-        [f"SYSTEM SYNC REPLICA {table}", f"SYSTEM STOP FETCHES {table}", f"SYSTEM STOP MERGES {table}"],
-        [f"SYSTEM START MERGES {table}", f"SYSTEM START FETCHES {table}"],
-    )
-
-
-@asynccontextmanager
-async def unmerged(client: AsyncClient, table: str, *, replicated: bool = False) -> AsyncIterator[None]:
-    """Keeps the table's parts as they are: no merge starts within the block, and no replica's part comes."""
-    begin, end = holding(table, replicated=replicated)
-    try:
-        for statement in begin:
-            await client.command(statement)
-        yield
-    finally:
-        for statement in end:
-            await client.command(statement)
 
 
 async def refuse_rows(client: AsyncClient, *, replicated: bool = False) -> None:

@@ -18,7 +18,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas import topics
-from schemas.errors import ApiError
+from schemas.errors import ApiError, CannotStart
 from schemas.retry import repeated
 from schemas.settings import Settings
 from schemas.times import iso
@@ -33,6 +33,7 @@ from sinks.maintenance.restore import restore_missing
 log = logging.getLogger(__name__)
 
 LOOK_S = 5.0
+RETRIED = (ClickHouseError, KafkaError, MigrationError, CannotStart)
 BROKEN = (
     "SELECT table, name FROM system.detached_parts WHERE database = currentDatabase() AND"
     " (startsWith(ifNull(reason, ''), 'broken') OR concat(table, '/', name) IN {known:Array(String)})"
@@ -59,7 +60,7 @@ class Mender:
         """Run for ever; logs errors and retries."""
         client = await writing(self._settings, FOREVER_S)
         try:
-            await repeated(partial(self._look, client), LOOK_S, (ClickHouseError, KafkaError, MigrationError), _report)
+            await repeated(partial(self._look, client), LOOK_S, RETRIED, _report)
         finally:
             await client.close()
 

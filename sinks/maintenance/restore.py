@@ -8,6 +8,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from schemas.settings import Settings
 from sinks.clickhouse.rereads import streams_of
 from sinks.maintenance.layout import Feed, feeds, made, make_missing, present
+from sinks.maintenance.merges import parts_of, stopped
 from sinks.maintenance.reread import ask_again
 
 BEFORE = "_before_"
@@ -34,20 +35,13 @@ def feeds_into(table: str) -> list[Feed]:
     return [feed for feed in feeds() if feed.target == table]
 
 
-async def derive(client: AsyncClient, feed: Feed) -> None:
+async def derive(client: AsyncClient, feed: Feed, *, replicated: bool = False) -> None:
     """The rows that the view would have written for the present rows of its source."""
-    for part in await parts_of(client, feed.source):
-        await client.command(
-            f"INSERT INTO {feed.target} ({feed.columns}) SELECT {feed.columns} FROM {feed.source}"  # noqa: S608 - names of ours
-            " WHERE _part = {part:String}",
-            {"part": part},
-            settings={"insert_deduplicate": "0"},  # a block that a replicated table had once it would drop
-        )
-
-
-async def parts_of(client: AsyncClient, table: str) -> list[str]:
-    sql = (
-        "SELECT name FROM system.parts WHERE database = currentDatabase() AND table = {table:String} AND active"
-        " ORDER BY name"
-    )
-    return [name for (name,) in (await client.query(sql, {"table": table})).result_rows]
+    insert = f"INSERT INTO {feed.target} ({feed.columns}) SELECT {feed.columns} FROM {feed.source}"  # noqa: S608 - names of ours
+    async with stopped(client, feed.source, replicated=replicated):  # a merged part's rows would be passed over
+        for part in await parts_of(client, feed.source):
+            await client.command(
+                f"{insert} WHERE _part = {{part:String}}",
+                {"part": part.name},
+                settings={"insert_deduplicate": "0"},  # a block that a replicated table had once it would drop
+            )

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from deploy.backup.archives import archives_of, backup_statement, restore_statement, sync_statements
 from deploy.backup.manifest import Archive
 from deploy.backup.object_store import Bucket, bucket_of
-from deploy.backup.tables import holding
 from schemas.errors import CannotStart
 from sinks.clickhouse.streams import STREAMS
 from sinks.maintenance.layout import made
+from sinks.maintenance.merges import statements as stopping
 from sinks.maintenance.migrate import migrations
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "clickhouse" / "backup.sql"
@@ -38,7 +38,7 @@ def rendered() -> str:
             lines.append(restore_statement(archive, bucket, "drill"))
     lines.append("-- a folder: around the copy of a table of a server, of a replica")
     for replicated in (False, True):
-        lines += [statement for some in holding("events", replicated=replicated) for statement in some]
+        lines += [statement for some in stopping("events", replicated=replicated) for statement in some]
     return "\n".join(lines) + "\n"
 
 
