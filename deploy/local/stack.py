@@ -27,6 +27,9 @@ from schemas.settings import PREFIX, Settings, variable
 SERVICES_WITHIN_S = 60.0
 ALL_WITHIN_S = 90.0
 SETTLES_WITHIN_S = 3.0
+BEHIND, LAST = 5, 10
+"""Niceness of what works behind Kafka, and of what nobody waits for: where processors are short, the edge answers
+first, and the others do more per unit, which costs less. Beside it they all do little at a time, and all are late."""
 
 Say = Callable[[str], None]
 
@@ -61,6 +64,7 @@ def services(settings: Settings, say: Say) -> list[Process]:
                 command=(sys.executable, *command, "--floor-bytes", floor),
                 env=env,
                 probe=lambda: answers(f"http://127.0.0.1:{port}/ping"),
+                niceness=BEHIND,
             )
         )
     if not settings.kafka_bootstrap_servers:
@@ -80,15 +84,15 @@ def stages(settings: Settings) -> list[list[Process]]:
     env = environment(settings)
     workers = [("identity", settings.identity_workers), ("segments", settings.segments_workers)]
     processors = [
-        _python(_numbered(stage, n), "processors", stage, env=env | {f"{PREFIX}WORKER": str(n)})
+        _python(_numbered(stage, n), "processors", stage, env=env | {f"{PREFIX}WORKER": str(n)}, niceness=BEHIND)
         for stage, count in workers
         for n in range(count)
     ]
     return [
         [
-            _python("clickhouse-sink", "sinks", "clickhouse", env=env),
+            _python("clickhouse-sink", "sinks", "clickhouse", env=env, niceness=BEHIND),
             _python("query", "sinks", "query", env=env),
-            _python("webhooks", "sinks", "webhooks", env=env),
+            _python("webhooks", "sinks", "webhooks", env=env, niceness=LAST),
             *processors,
         ],
         [
@@ -102,8 +106,8 @@ def _numbered(name: str, n: int) -> str:
     return f"{name}-{n + 1}" if n else name
 
 
-def _python(name: str, *module: str, env: dict[str, str]) -> Process:
-    return Process(name=name, command=(sys.executable, "-m", *module), env=env, beats=True)
+def _python(name: str, *module: str, env: dict[str, str], niceness: int = 0) -> Process:
+    return Process(name=name, command=(sys.executable, "-m", *module), env=env, beats=True, niceness=niceness)
 
 
 class Stack:

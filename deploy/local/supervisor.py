@@ -43,6 +43,8 @@ class Process:
     probe: Callable[[], Awaitable[bool]] | None = None
     beats: bool = False
     """Whether it writes a heartbeat (``schemas/service/heartbeat.py``)."""
+    niceness: int = 0
+    """Added to the supervisor's, as by the command ``nice``: the higher, the sooner it waits for a processor."""
 
 
 @dataclass(slots=True)
@@ -160,6 +162,10 @@ class Supervisor:
                 # processors out by session first, and the database, with its many threads, would have to wait.
                 process_group=0,
             )
+        if process.niceness:
+            with suppress(ProcessLookupError):  # it has ended already
+                own = os.getpriority(os.PRIO_PROCESS, 0)
+                os.setpriority(os.PRIO_PROCESS, kept.child.pid, own + process.niceness)
         self._home.write_pid(process.name, kept.child.pid)
         kept.since = time.time()
         self._tell()

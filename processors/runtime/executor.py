@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 BACKGROUND_S = 0.1
 """The interval between chunks of background work under constant load."""
 PACE_S = 0.025
-"""The least interval between the turns of a lane under load: ten records in one unit cost little more than one.
-A record that comes alone does not wait."""
+"""The interval between the turns of a lane under load: ten records in one unit cost little more than one. A record that
+comes alone does not wait."""
 OVERDUE_MS = 20
 """Delay before the next timer run if a stage left due work."""
 QUARANTINE_LIMIT, QUARANTINE_WINDOW_S = 100, 60.0
@@ -134,7 +134,7 @@ class PartitionTask:
                 worked = await self._turn()
                 with clock.timing(self.executor.counts.seconds, "wait"):
                     if worked:
-                        await asyncio.sleep(max(0.0, began + PACE_S - time.monotonic()))
+                        await asyncio.sleep(max(0.0, next_turn(began) - time.monotonic()))
                     else:
                         self._set_timer()
                         await self._signal.wait()
@@ -273,3 +273,11 @@ class PartitionTask:
 
 class StepFailedError(Exception):
     """The stage raised, or returned a record that cannot be sent; the cause is chained. Nothing has been sent yet."""
+
+
+def next_turn(began: float) -> float:
+    """The monotonic second of the turn after one that began then; pure.
+
+    The lanes of a worker turn together: the broker has their records in one request.
+    """
+    return (began // PACE_S + 1) * PACE_S

@@ -1,5 +1,6 @@
 """What the supervisor promises, with children that do nothing: restarts, order, left-overs, up and down."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -90,6 +91,22 @@ async def test_a_dead_child_is_back_at_once(home: StackHome, supervisor: Supervi
     assert lives(pid(home, "a"))
     assert not lives(first)
     assert pid(home, "b") == other
+
+
+async def test_a_child_is_as_nice_as_asked_after_a_restart_too(home: StackHome, supervisor: Supervisor) -> None:
+    await supervisor.start([dataclasses.replace(python("a", WAIT), niceness=3)])
+    wanted, first = os.getpriority(os.PRIO_PROCESS, 0) + 3, pid(home, "a")
+    assert os.getpriority(os.PRIO_PROCESS, first) == wanted
+    os.kill(first, signal.SIGKILL)
+    await eventually(lambda: pid(home, "a") != first, "it is started again")
+    assert os.getpriority(os.PRIO_PROCESS, pid(home, "a")) == wanted
+
+
+def test_the_edge_and_its_broker_come_first(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    everything = [*stack.services(settings, print), *(p for layer in stack.stages(settings) for p in layer)]
+    first = {process.name for process in everything if not process.niceness}
+    assert first == {"kafka", "query", "ingest"}
 
 
 async def test_a_child_that_keeps_dying_is_given_time_and_then_up(home: StackHome, supervisor: Supervisor) -> None:

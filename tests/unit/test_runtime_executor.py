@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import pytest
 
 from processors.runtime.crash_trigger import CrashTrigger
-from processors.runtime.executor import QUARANTINE_LIMIT, PartitionExecutor
+from processors.runtime.executor import PACE_S, QUARANTINE_LIMIT, PartitionExecutor, next_turn
 from processors.runtime.stage import InputRecord, OutputRecord, PartitionState, Rows, Stage
 from schemas.records.codec import UndecodableError, decode_events, encode_events
 from schemas.topics import EVENTS, MERGES, Topic
@@ -276,3 +276,10 @@ async def test_without_its_lease_a_worker_writes_nothing(*, regained: bool) -> N
         await eventually(lambda: io.done_offsets() == [1], "the partition is done", DEADLINE_S, every_s=0.001)
     await executor.close()
     assert bool(io.effects) is regained
+
+
+def test_lanes_that_began_apart_turn_together() -> None:
+    tick = 1000 * PACE_S
+    for began in (tick + 0.1 * PACE_S, tick + 0.3 * PACE_S, tick + 0.9 * PACE_S):
+        assert next_turn(began) == pytest.approx(tick + PACE_S)
+        assert 0 < next_turn(began) - began <= PACE_S * 1.001
