@@ -21,7 +21,7 @@ from schemas.errors import CannotStart
 from sinks.clickhouse.streams import STREAMS
 from sinks.maintenance.cluster import EVERYWHERE
 from sinks.maintenance.layout import columns
-from sinks.maintenance.merges import Part, parts_of, stopped
+from sinks.maintenance.merges import TablePart, parts_of, stopped
 
 ROWS, BYTES = 100_000, 64 << 20
 """Most of one file, by ClickHouse's own figures of parts, uncompressed."""
@@ -55,7 +55,7 @@ def ordered(tables: Iterable[str]) -> list[list[str]]:
     return steps
 
 
-def pieces(parts: list[Part]) -> Iterator[Piece]:
+def pieces(parts: list[TablePart]) -> Iterator[Piece]:
     """Parts in; small ones together, and large ones in pieces, out."""
     together: list[str] = []
     rows = size = 0

@@ -24,7 +24,7 @@ SELECT (SELECT count() FROM system.merges WHERE database = {database:String} AND
 """
 
 
-class Part(NamedTuple):
+class TablePart(NamedTuple):
     """An active part; ``size`` is in bytes, uncompressed."""
 
     name: str
@@ -32,9 +32,9 @@ class Part(NamedTuple):
     size: int
 
 
-async def parts_of(client: AsyncClient, table: str) -> list[Part]:
+async def parts_of(client: AsyncClient, table: str) -> list[TablePart]:
     """Returns the active parts by name; ``table`` may be ``database.table``."""
-    return [Part(*row) for row in (await client.query(_PARTS, _place(client, table))).result_rows]
+    return [TablePart(*row) for row in (await client.query(_PARTS, _place(client, table))).result_rows]
 
 
 def statements(table: str, *, replicated: bool) -> tuple[list[str], list[str]]:

@@ -16,7 +16,7 @@ from deploy.backup.topics_out import ORDER
 from schemas import topics
 from schemas.control import sealing
 from schemas.errors import CannotStart
-from sinks.maintenance.merges import Part
+from sinks.maintenance.merges import TablePart
 
 
 class FetchedRecord(NamedTuple):
@@ -66,7 +66,8 @@ def test_each_offset_below_the_end_has_a_record(tmp_path: Path) -> None:
 
 def test_each_row_of_each_part_is_in_one_piece() -> None:
     parts = [
-        Part(*of) for of in (("a", 10, 100), ("b", ROWS, 5), ("c", 3 * ROWS + 1, 5), ("d", 7, 3 * BYTES), ("e", 1, 1))
+        TablePart(*of)
+        for of in (("a", 10, 100), ("b", ROWS, 5), ("c", 3 * ROWS + 1, 5), ("d", 7, 3 * BYTES), ("e", 1, 1))
     ]
     items = list(pieces(parts))
     whole = [name for piece in items if piece.last > 1 << 60 for name in piece.parts]
