@@ -23,7 +23,7 @@ from deploy.rebuild import rebuild
 from schemas.errors import ApiError, CannotStart
 from schemas.service.kafka import quiet_clients, started
 from schemas.service.kafka_auth import connection
-from schemas.service.process import read_settings
+from schemas.service.process import read_settings, run_to_end
 from schemas.settings import Settings
 from schemas.topics import IDENTITY_APP, IDENTITY_PAIRS, Topic, catalogue, changelog, partition_count
 from sinks.clickhouse.connect import writing
@@ -223,12 +223,12 @@ def main(
     settings = read_settings()
     try:
         if table:
-            asyncio.run(rebuild(settings, table, partial(print, flush=True), lose=yes))
+            run_to_end(rebuild(settings, table, partial(print, flush=True), lose=yes))
             return
         if only_plan:
             print(*asyncio.run(plan(settings)) or ["nothing to do"], sep="\n")
             return
-        print(*asyncio.run(provision(settings)), sep="\n")
+        print(*run_to_end(provision(settings)), sep="\n")
         if first_key:
             key, secret = asyncio.run(make(settings, workspace))
             print(f"workspace {key.workspace}, environment {key.environment}, {key.id}: {' '.join(key.scopes)}")

@@ -36,7 +36,7 @@ from sinks.definitions.rows import NAME_TABLES
 from sinks.maintenance.cluster import EVERYWHERE, hosts_of, insert_clients
 from sinks.maintenance.erase import erase
 from sinks.maintenance.layout import columns, feeds, made, make_missing, present
-from sinks.maintenance.merges import parts_of, stopped, wait_for_merges
+from sinks.maintenance.merges import parts_held, tried
 from sinks.maintenance.reread import ask_again, reach
 from sinks.maintenance.restore import BEFORE, derive, feeds_into
 
@@ -155,34 +155,45 @@ async def _rebuild_names(client: AsyncClient, settings: Settings, table: str, sa
 
 async def _unreadable(client: AsyncClient, table: str) -> list[str]:
     """Parts of which not all can be read."""
-    unreadable = []
-    async with stopped(client, table):
-        for part in await parts_of(client, table):
-            try:
-                sql = f"SELECT count() FROM {table} WHERE _part = {{part:String}} AND NOT ignore(*)"  # noqa: S608 - a name of ours
-                await client.query(sql, {"part": part.name})
-            except ClickHouseError:
-                unreadable.append(part.name)
-    return unreadable
+
+    async def unreadable() -> list[str]:
+        async with parts_held(client, table) as parts:
+            return [part.name for part in parts if not await _is_readable(client, table, part.name)]
+
+    return await tried(unreadable)
+
+
+async def _is_readable(client: AsyncClient, table: str, part: str) -> bool:
+    sql = f"SELECT count() FROM {table} WHERE _part = {{part:String}} AND NOT ignore(*)"  # noqa: S608 - a name of ours
+    try:
+        await client.query(sql, {"part": part})
+    except ClickHouseError:
+        return False
+    return True
 
 
 async def _copy(client: AsyncClient, table: str, where: str, values: dict[str, object], unreadable: list[str]) -> int:
     """How many rows of the table that was put aside were copied."""
     before = BEFORE + table
-    await client.command(f"SYSTEM STOP MERGES {before}")  # for good: the table is dropped
-    await wait_for_merges(client, before)
     old, new = await columns(client, before), await columns(client, table)
     names = ", ".join(f"`{name}`" for name in new if name in old)
-    copied = 0
-    for part in await parts_of(client, before):
-        if part.name in unreadable:
-            continue
-        of = f"FROM {before} WHERE _part = {{part:String}} AND {where}"
-        counted = await client.query(f"SELECT count() {of}", {**values, "part": part.name})
-        if counted.result_rows[0][0]:
-            copied += counted.result_rows[0][0]
-            await client.command(f"INSERT INTO {table} ({names}) SELECT {names} {of}", {**values, "part": part.name})
-    return copied
+
+    async def copied() -> int:
+        rows = 0
+        async with parts_held(client, before) as parts:
+            for part in parts:
+                if part.name in unreadable:
+                    continue
+                of = f"FROM {before} WHERE _part = {{part:String}} AND {where}"
+                counted = await client.query(f"SELECT count() {of}", {**values, "part": part.name})
+                if counted.result_rows[0][0]:
+                    rows += counted.result_rows[0][0]
+                    await client.command(
+                        f"INSERT INTO {table} ({names}) SELECT {names} {of}", {**values, "part": part.name}
+                    )
+        return rows
+
+    return await tried(copied)
 
 
 def _not_in_kafka(

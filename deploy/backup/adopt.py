@@ -5,7 +5,6 @@ parts. The rows hold the sink's position, so the sink resumes there. The older d
 may start again.
 """
 
-import asyncio
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -18,10 +17,10 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from deploy.backup.tables import refuse_rows, tables_of
 from deploy.group_members import members
 from schemas.errors import CannotStart
-from schemas.service.process import read_settings
+from schemas.service.process import read_settings, run_to_end
 from schemas.settings import Settings
 from sinks.clickhouse.connect import writing
-from sinks.maintenance.merges import stopped
+from sinks.maintenance.merges import merges_stopped
 from sinks.maintenance.migrate import digests
 
 Say = Callable[[str], None]
@@ -60,7 +59,7 @@ async def attach(client: AsyncClient, older: str, say: Say) -> None:
         to, source = f"{newer}.{table}", f"{older}.{table}"
         counts = f"SELECT (SELECT count() FROM {source}), (SELECT count() FROM {to})"  # noqa: S608 - names of ours
         # a merge drops replaced rows, and the counts would differ
-        async with stopped(client, source), stopped(client, to):
+        async with merges_stopped(client, source), merges_stopped(client, to):
             await client.command(f"ALTER TABLE {to} ATTACH PARTITION ID '{UNPARTITIONED}' FROM {source}")
             were, are = (await client.query(counts)).result_rows[0]
         if were != are:
@@ -77,7 +76,7 @@ def main(
     Ends with a one-line error if that fails.
     """
     try:
-        asyncio.run(adopt(read_settings(), older, partial(print, flush=True)))
+        run_to_end(adopt(read_settings(), older, partial(print, flush=True)))
     except CannotStart as error:
         sys.exit(str(error))
 

@@ -9,6 +9,7 @@
 """
 
 import asyncio
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,15 +22,13 @@ from schemas.errors import CannotStart
 from sinks.clickhouse.streams import STREAMS
 from sinks.maintenance.cluster import EVERYWHERE
 from sinks.maintenance.layout import columns
-from sinks.maintenance.merges import TablePart, parts_of, stopped
+from sinks.maintenance.merges import TablePart, parts_held, tried
 
 ROWS, BYTES = 100_000, 64 << 20
 """Most of one file, by ClickHouse's own figures of parts, uncompressed."""
 SQUASHES = "squashes"
 OWN = "name NOT LIKE '\\_%' AND engine LIKE '%MergeTree'"
 TABLES = f"SELECT name FROM system.tables WHERE database = currentDatabase() AND {OWN} ORDER BY name"  # noqa: S608 - no value in it
-TRIES = 3
-"""How often a table is copied whose parts go meanwhile: another process may start merges again."""
 
 
 class Piece(NamedTuple):
@@ -81,23 +80,19 @@ def tables_at(shard: int, tables: Iterable[str]) -> list[str]:
 async def copy_out(client: AsyncClient, table: str, folder: Path, shard: int = 1, *, replicated: bool) -> TableCopy:
     """Raises ``CannotStart`` where parts vanished meanwhile, each time that the table was copied."""
     place = folder / "tables" / table / (f"shard-{shard}" if shard > 1 else "")
-    place.mkdir(parents=True, exist_ok=True)
     names = ", ".join(f"`{name}`" for name in await columns(client, table))
-    for _ in range(TRIES):
-        async with stopped(client, table, replicated=replicated):
-            parts = await parts_of(client, table)
+
+    async def copied() -> TableCopy:
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        async with parts_held(client, table, replicated=replicated) as parts:
             files = [
                 await _write(client, f"SELECT {names} FROM {table}", piece, place / f"{number}.native.zst")  # noqa: S608 - names of ours
                 for number, piece in enumerate(pieces(parts))
             ]
-            gone = {part.name for part in parts} - {part.name for part in await parts_of(client, table)}
-        if not gone:
-            return TableCopy(
-                rows=sum(part.rows for part in parts), files=[str(file.relative_to(folder)) for file in files]
-            )
-        for file in files:
-            file.unlink()
-    raise CannotStart(f"{table} changed while it was copied ({min(gone)} is gone): run the command again")
+        return TableCopy(rows=sum(part.rows for part in parts), files=[str(file.relative_to(folder)) for file in files])
+
+    return await tried(copied)
 
 
 async def _write(client: AsyncClient, select: str, piece: Piece, file: Path) -> Path:

@@ -3,14 +3,13 @@
 Both commands access Kafka and ClickHouse directly, with the settings of the processes.
 """
 
-import asyncio
 from typing import Annotated
 
 import typer
 
 from deploy.client.output import note
 from deploy.client.session import examples
-from schemas.service.process import read_settings
+from schemas.service.process import read_settings, run_to_end
 
 Place = Annotated[str, typer.Argument(metavar="FOLDER|s3://BUCKET/PREFIX", show_default=False)]
 
@@ -28,7 +27,7 @@ def backup(place: Place) -> None:
     """
     from deploy.backup.command import backup as work  # noqa: PLC0415 - other commands need none of it
 
-    asyncio.run(work(read_settings(), place, note))
+    run_to_end(work(read_settings(), place, note))
 
 
 def restore(
@@ -44,4 +43,4 @@ def restore(
     """
     from deploy.backup.command import restore as work  # noqa: PLC0415 - same
 
-    asyncio.run(work(read_settings(), place, note, lose=yes))
+    run_to_end(work(read_settings(), place, note, lose=yes))

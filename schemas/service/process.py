@@ -8,9 +8,9 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from schemas.service.kafka import Tail
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 LIBRARIES = ("aiokafka", "faust", "mode", "asyncio", "httpx", "urllib3", "clickhouse_connect", "opentelemetry")
 CONTEXT = ("workspace", "topic", "partition", "offset", "event_id", "request_id", "trace_id")
@@ -151,3 +152,17 @@ async def end_with(tails: Sequence["Tail"]) -> None:
     finally:
         for task in watched:
             task.cancel()
+
+
+def run_to_end(work: Coroutine[Any, Any, T]) -> T:
+    """As ``asyncio.run``; SIGTERM cancels the work too, so that it ends what it began, and exits with 143."""
+
+    async def run() -> T:
+        working = asyncio.ensure_future(work)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)
+        return await working
+
+    try:
+        return asyncio.run(run())
+    except asyncio.CancelledError:
+        sys.exit(128 + signal.SIGTERM)

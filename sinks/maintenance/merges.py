@@ -1,19 +1,26 @@
 """Keeps the parts of a table as they are while rows are read part by part, by names that a merge would replace."""
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import NamedTuple, TypeVar
 
 from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas.errors import CannotStart
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 LOOK_S = 0.01
 LONGEST_LOOK_S = 1.0
 END_S = 120.0
-"""The longest wait for merges under way: ClickHouse ends them where it can, and one that is nearly done, finishes."""
+"""The longest wait for merges under way: ClickHouse cancels most of them, and a nearly finished one completes."""
+TRIES = 3
+"""How often parts are read that change meanwhile: another process may start merges again."""
 _PARTS = """
 SELECT name, rows, data_uncompressed_bytes FROM system.parts
 WHERE database = {database:String} AND table = {table:String} AND active ORDER BY name
@@ -22,6 +29,10 @@ _UNDER_WAY = """
 SELECT (SELECT count() FROM system.merges WHERE database = {database:String} AND table = {table:String})
      + (SELECT count() FROM system.replicated_fetches WHERE database = {database:String} AND table = {table:String})
 """
+
+
+class PartsChangedError(CannotStart):
+    """Parts that were read by name are gone: merged into others."""
 
 
 class TablePart(NamedTuple):
@@ -37,35 +48,65 @@ async def parts_of(client: AsyncClient, table: str) -> list[TablePart]:
     return [TablePart(*row) for row in (await client.query(_PARTS, _place(client, table))).result_rows]
 
 
-def statements(table: str, *, replicated: bool) -> tuple[list[str], list[str]]:
-    """Statements that stop merges, and what replicas send, and those that start them again; pure."""
-    if not replicated:
-        return [f"SYSTEM STOP MERGES {table}"], [f"SYSTEM START MERGES {table}"]
-    return (
-        [f"SYSTEM SYNC REPLICA {table}", f"SYSTEM STOP FETCHES {table}", f"SYSTEM STOP MERGES {table}"],
-        [f"SYSTEM START MERGES {table}", f"SYSTEM START FETCHES {table}"],
-    )
+def stop_and_start(table: str, *, replicated: bool) -> list[tuple[str, str]]:
+    """Statements that stop what changes a table's parts, each with the one that starts it again; pure."""
+    merges = (f"SYSTEM STOP MERGES {table}", f"SYSTEM START MERGES {table}")
+    fetches = (f"SYSTEM STOP FETCHES {table}", f"SYSTEM START FETCHES {table}")
+    return [fetches, merges] if replicated else [merges]
 
 
 @asynccontextmanager
-async def stopped(client: AsyncClient, table: str, *, replicated: bool = False) -> AsyncIterator[None]:
+async def merges_stopped(client: AsyncClient, table: str, *, replicated: bool = False) -> AsyncIterator[None]:
     """Within the block a table's parts stay as they are, but for inserts on this host.
 
-    Raises ``CannotStart`` where a merge under way does not end.
+    ClickHouse counts no holds: the first that ends, here or in another process, ends all of a table. Raises
+    ``CannotStart`` where a merge under way does not end.
     """
-    stop, start = statements(table, replicated=replicated)
-    try:
-        for statement in stop:
-            await client.command(statement)
+    async with AsyncExitStack() as starts:
+        if replicated:
+            await client.command(f"SYSTEM SYNC REPLICA {table}")
+        for stop, start in stop_and_start(table, replicated=replicated):
+            starts.push_async_callback(_start, client, start)  # a statement without an answer may have been run
+            await client.command(stop)
         await wait_for_merges(client, table)
         yield
-    finally:
-        for statement in start:
-            await client.command(statement)
+
+
+async def _start(client: AsyncClient, statement: str) -> None:
+    try:
+        await client.command(statement)
+    except (ClickHouseError, OSError):
+        log.exception("run it by hand, or start ClickHouse again: %s", statement)
+
+
+@asynccontextmanager
+async def parts_held(client: AsyncClient, table: str, *, replicated: bool = False) -> AsyncIterator[list[TablePart]]:
+    """The active parts, to be read by name within the block.
+
+    Raises ``PartsChangedError`` at its end where one is gone: its rows may not have been read.
+    """
+    async with merges_stopped(client, table, replicated=replicated):
+        parts = await parts_of(client, table)
+        yield parts
+        await refuse_changed(client, table, parts)
+
+
+async def refuse_changed(client: AsyncClient, table: str, parts: Sequence[TablePart]) -> None:
+    """Raises ``PartsChangedError`` where one of these parts is gone."""
+    if gone := {part.name for part in parts} - {part.name for part in await parts_of(client, table)}:
+        raise PartsChangedError(f"{table} changed while it was read ({min(gone)} is gone): run the command again")
+
+
+async def tried(read: Callable[[], Awaitable[T]]) -> T:
+    """Reads again where parts changed meanwhile, up to ``TRIES`` times in all."""
+    for _ in range(TRIES - 1):
+        with suppress(PartsChangedError):
+            return await read()
+    return await read()
 
 
 async def wait_for_merges(client: AsyncClient, table: str) -> None:
-    """Returns when no merge runs any more; ``SYSTEM STOP MERGES`` does not wait for one that is nearly done."""
+    """Returns when no merge runs any more: ``SYSTEM STOP MERGES`` does not wait for one that is nearly done."""
     pause_s, deadline = LOOK_S, time.monotonic() + END_S
     while (await client.query(_UNDER_WAY, _place(client, table))).result_rows[0][0]:
         if time.monotonic() > deadline:

@@ -8,7 +8,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from schemas.settings import Settings
 from sinks.clickhouse.rereads import streams_of
 from sinks.maintenance.layout import Feed, feeds, made, make_missing, present
-from sinks.maintenance.merges import parts_of, stopped
+from sinks.maintenance.merges import parts_held, tried
 from sinks.maintenance.reread import ask_again
 
 BEFORE = "_before_"
@@ -16,7 +16,10 @@ BEFORE = "_before_"
 
 
 async def restore_missing(settings: Settings, client: AsyncClient) -> list[str]:
-    """Creates lost tables again and requests that their topics are read again; returns the tables' names."""
+    """Creates lost tables again and requests that their topics are read again; returns the tables' names.
+
+    Raises ``CannotStart`` where merges do not let a table be read; the next call goes on.
+    """
     there = await present(client)
     gone = sorted(name for name in made() - there if BEFORE + name not in there)
     if not gone:
@@ -24,10 +27,15 @@ async def restore_missing(settings: Settings, client: AsyncClient) -> list[str]:
     reread_topics = {stream.topic for name in gone for stream in streams_of(name)}
     for topic in reread_topics:  # before the tables: a repeated request is harmless, a missing one is not
         await ask_again(settings, topic, f"made again: {', '.join(gone)}")
+    due = [feed for feed in feeds() if feed.name in gone or feed.target in gone]
     await make_missing(client)
-    for name in gone:
-        for feed in feeds_into(name):
-            await derive(client, feed)
+    try:
+        while due:
+            await derive(client, due[0])
+            del due[0]
+    finally:
+        for feed in due:  # after an error: the next call finds these views missing, and fills their tables
+            await client.command(f"DROP VIEW IF EXISTS {feed.name} SYNC")
     return gone
 
 
@@ -36,12 +44,19 @@ def feeds_into(table: str) -> list[Feed]:
 
 
 async def derive(client: AsyncClient, feed: Feed, *, replicated: bool = False) -> None:
-    """The rows that the view would have written for the present rows of its source."""
+    """The rows that the view would have written for the present rows of its source; what is there already, collapses.
+
+    Raises ``CannotStart`` where merges do not let the source be read. Meanwhile its parts are not merged.
+    """
     insert = f"INSERT INTO {feed.target} ({feed.columns}) SELECT {feed.columns} FROM {feed.source}"  # noqa: S608 - names of ours
-    async with stopped(client, feed.source, replicated=replicated):  # a merged part's rows would be passed over
-        for part in await parts_of(client, feed.source):
-            await client.command(
-                f"{insert} WHERE _part = {{part:String}}",
-                {"part": part.name},
-                settings={"insert_deduplicate": "0"},  # a block that a replicated table had once it would drop
-            )
+
+    async def derived() -> None:
+        async with parts_held(client, feed.source, replicated=replicated) as parts:
+            for part in parts:
+                await client.command(
+                    f"{insert} WHERE _part = {{part:String}}",
+                    {"part": part.name},
+                    settings={"insert_deduplicate": "0"},  # a block that a replicated table had once it would drop
+                )
+
+    await tried(derived)

@@ -18,7 +18,7 @@ from sinks.clickhouse.rows import EVENTS, Item
 from sinks.clickhouse.writer import Writer
 from sinks.maintenance.cluster import EVERYWHERE
 from sinks.maintenance.layout import feeds
-from sinks.maintenance.merges import statements as stopping
+from sinks.maintenance.merges import stop_and_start
 from sinks.maintenance.migrate import migrate, migrations
 from tests.support.builders import event
 from tests.support.cluster_engine import Refused, answers
@@ -112,7 +112,7 @@ def test_the_engine_backs_up_replicated_tables(storage: ObjectStorage, tmp_path:
         {match[1] for sql in made if (match := re.search(r"^CREATE TABLE IF NOT EXISTS one\.(\w+)", sql, re.MULTILINE))}
     )
     archives = archives_of(names, ["one"])
-    held = [sql.replace("events", "one.events") for some in stopping("events", replicated=True) for sql in some]
+    held = [sql.replace("events", "one.events") for some in stop_and_start("events", replicated=True) for sql in some]
     queries = [sql for sql in held if "SYNC" not in sql]
     queries += [backup_statement(archive, bucket).removesuffix(" ASYNC") for archive in archives]
     queries += [

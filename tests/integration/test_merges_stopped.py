@@ -2,6 +2,9 @@
 
 import asyncio
 import itertools
+import os
+import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -12,18 +15,33 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from deploy.backup.tables import copy_in, copy_out
+from deploy.local.stack import environment
 from schemas.errors import CannotStart
 from schemas.settings import Settings
 from sinks.clickhouse.connect import writing
 from sinks.maintenance.layout import Feed
-from sinks.maintenance.merges import parts_of, stopped
+from sinks.maintenance.merges import merges_stopped, parts_of
 from sinks.maintenance.migrate import migrate
 from sinks.maintenance.restore import derive
+from tests.support.services import ROOT
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.clickhouse
 
 ROWS = 3_000
+HOLDS = """
+import asyncio
+from schemas.service.process import read_settings, run_to_end
+from sinks.clickhouse.connect import writing
+from sinks.maintenance.merges import merges_stopped
+
+async def hold():
+    async with await writing(read_settings()) as client, merges_stopped(client, "source"):
+        print("held", flush=True)
+        await asyncio.sleep(60)
+
+run_to_end(hold())
+"""
 FEED = Feed(name="none", target="target", source="source", columns="id, text")
 
 
@@ -55,8 +73,9 @@ async def meanwhile(settings: Settings, work: Callable[[AsyncClient, int], Await
     try:
         yield
     finally:
-        assert not task.done() or task.result() is None
         task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 async def other_rows(client: AsyncClient, n: int) -> None:
@@ -69,7 +88,7 @@ async def test_parts_stay_once_merges_are_stopped(settings: Settings, client: As
     async with meanwhile(settings, other_rows):
         for n in range(60):
             await asyncio.sleep(0.02 + n % 7 / 100)  # between a merge's beginning and its end
-            async with stopped(client, "source"):
+            async with merges_stopped(client, "source"):
                 before = {part.name for part in await parts_of(client, "source")}
                 await asyncio.sleep(0.05)
                 assert before <= {part.name for part in await parts_of(client, "source")}
@@ -83,14 +102,57 @@ async def _merged(client: AsyncClient) -> bool:
 
 
 async def test_a_table_made_of_another_lacks_no_row(settings: Settings, client: AsyncClient) -> None:
+    await _fill(client)
+    async with meanwhile(settings, other_rows):
+        await derive(client, FEED)
+    assert await _missing(client) == 0
+
+
+async def test_a_table_is_read_again_where_another_process_starts_merges(
+    settings: Settings, client: AsyncClient
+) -> None:
+    await _fill(client)
+
+    async def end_a_hold() -> None:
+        async with await writing(settings) as other:
+            while not (await other.query("SELECT count() FROM target")).result_rows[0][0]:
+                await asyncio.sleep(0.001)
+            async with merges_stopped(other, "source"):
+                pass
+            await other.command("OPTIMIZE TABLE source FINAL")
+
+    await asyncio.gather(derive(client, FEED), end_a_hold())
+    assert await _missing(client) == 0
+
+
+async def test_a_command_that_is_ended_lets_merges_go_on(settings: Settings, client: AsyncClient) -> None:
+    await _insert(client)
+    command = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", HOLDS),
+        cwd=ROOT,
+        env={**os.environ, **environment(settings)},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert command.stdout
+    assert await command.stdout.readline() == b"held\n"
+    with pytest.raises(DatabaseError):
+        await client.command("OPTIMIZE TABLE source FINAL")
+    command.terminate()
+    assert await command.wait() == 128 + signal.SIGTERM
+    await client.command("OPTIMIZE TABLE source FINAL")
+
+
+async def _fill(client: AsyncClient) -> None:
+    """In 40 parts."""
     await client.command("SYSTEM STOP MERGES source")
     for n in range(40):
         await _insert(client, n * ROWS)
     await client.command("SYSTEM START MERGES source")
-    async with meanwhile(settings, other_rows):
-        await derive(client, FEED)
-    missing = "SELECT count() FROM numbers({rows:UInt64}) WHERE number NOT IN (SELECT id FROM target)"
-    assert (await client.query(missing, {"rows": 40 * ROWS})).result_rows == [(0,)]
+
+
+async def _missing(client: AsyncClient) -> int:
+    sql = "SELECT count() FROM numbers({rows:UInt64}) WHERE number NOT IN (SELECT id FROM target)"
+    return int((await client.query(sql, {"rows": 40 * ROWS})).result_rows[0][0])
 
 
 async def _copy_often(client: AsyncClient, folder: Path) -> None:
@@ -108,10 +170,10 @@ async def test_a_copy_begins_anew_where_parts_vanish(settings: Settings, client:
             await other.command("OPTIMIZE TABLE source FINAL")
 
     async with meanwhile(settings, start_merges):
-        with pytest.raises(CannotStart, match="source changed while it was copied"):
-            await _copy_often(client, tmp_path / "during")
-        assert not [*(tmp_path / "during").rglob("*.zst")]
+        with pytest.raises(CannotStart, match="source changed while it was read"):
+            await _copy_often(client, tmp_path)
     await _insert(client)
-    copy = await copy_out(client, "source", tmp_path / "after", replicated=False)
-    assert await copy_in(client, tmp_path / "after", {"target": copy}) >= ROWS
+    copy = await copy_out(client, "source", tmp_path, replicated=False)
+    assert {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.zst")} == {*copy.files}, "none of before"
+    assert await copy_in(client, tmp_path, {"target": copy}) >= ROWS
     assert (await client.query("SELECT uniq(id) FROM target")).result_rows == [(ROWS,)]

@@ -14,6 +14,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from deploy.local.stack import environment
 from deploy.provision import provision
@@ -145,6 +146,34 @@ async def test_a_table_that_was_dropped_is_made_again_by_provisioning(settings: 
         await eventually(partial(_has, pipe, "events", 40), "events")
         assert await figures(pipe) == was
         assert await provision(settings) == []
+
+
+async def test_a_table_whose_source_cannot_be_read_now_is_filled_by_the_next_call(
+    settings: Settings, tmp_path: Path
+) -> None:
+    port = free_port()
+    own = settings.model_copy(update={"clickhouse_url": front_url(port)})
+    with clickhouse_front(tmp_path / "ch", port):
+        async with filled(own) as pipe:
+            was = await figures(pipe)
+            await forget_in_kafka(own, topics.CHANGES, 4)
+            await pipe.run("SYSTEM STOP MERGES membership_changes")
+            ((path,),) = await pipe.rows(
+                "SELECT path FROM system.parts WHERE table = 'membership_changes' AND active"
+                " AND database = currentDatabase() ORDER BY name LIMIT 1"
+            )
+            kept = {file: file.read_bytes() for file in Path(path).iterdir() if file.suffix != ".txt"}
+            for file in kept:
+                file.write_bytes(b"")
+            for table in ("memberships", "contact_memberships"):
+                await pipe.run(f"DROP TABLE {table} SYNC")
+            with pytest.raises(ClickHouseError):
+                await provision(own)
+            for file, content in kept.items():
+                file.write_bytes(content)
+            assert await provision(own), "what was not filled is missing still"
+            assert await figures(pipe) == was
+            assert await provision(own) == []
 
 
 async def test_a_rebuild_that_was_killed_is_repeated(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from deploy.backup.object_store import Bucket, bucket_of
 from schemas.errors import CannotStart
 from sinks.clickhouse.streams import STREAMS
 from sinks.maintenance.layout import made
-from sinks.maintenance.merges import statements as stopping
+from sinks.maintenance.merges import stop_and_start
 from sinks.maintenance.migrate import migrations
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "clickhouse" / "backup.sql"
@@ -38,7 +38,7 @@ def rendered() -> str:
             lines.append(restore_statement(archive, bucket, "drill"))
     lines.append("-- a folder: around the copy of a table of a server, of a replica")
     for replicated in (False, True):
-        lines += [statement for some in stopping("events", replicated=replicated) for statement in some]
+        lines += [statement for some in stop_and_start("events", replicated=replicated) for statement in some]
     return "\n".join(lines) + "\n"
 
 
