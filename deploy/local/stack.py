@@ -28,8 +28,8 @@ SERVICES_WITHIN_S = 60.0
 ALL_WITHIN_S = 90.0
 SETTLES_WITHIN_S = 3.0
 BEHIND, LAST = 5, 10
-"""Niceness of what works behind Kafka, and of what nobody waits for: where processors are short, the edge answers
-first, and the others do more per unit, which costs less. Beside it they all do little at a time, and all are late."""
+"""Niceness of the stages and the database, and of webhooks. Where processors are short, the edge answers first; the
+stages then do more per unit, which costs less."""
 
 Say = Callable[[str], None]
 

@@ -44,7 +44,12 @@ class Process:
     beats: bool = False
     """Whether it writes a heartbeat (``schemas/service/heartbeat.py``)."""
     niceness: int = 0
-    """Added to the supervisor's, as by the command ``nice``: the higher, the sooner it waits for a processor."""
+    """Added to the supervisor's: the higher, the sooner it waits for a processor."""
+
+    @property
+    def nice_command(self) -> tuple[str, ...]:
+        """The command with its niceness; all threads have it, and the process and its number are the command's."""
+        return ("nice", "-n", str(self.niceness), *self.command) if self.niceness else self.command
 
 
 @dataclass(slots=True)
@@ -152,7 +157,7 @@ class Supervisor:
         ready.unlink(missing_ok=True)
         with self._home.open_log(process.name) as log:
             kept.child = await asyncio.create_subprocess_exec(
-                *process.command,
+                *process.nice_command,
                 cwd=ROOT,
                 env={**os.environ, **process.env, READY_FILE: str(ready)},
                 stdin=asyncio.subprocess.DEVNULL,
@@ -162,10 +167,6 @@ class Supervisor:
                 # processors out by session first, and the database, with its many threads, would have to wait.
                 process_group=0,
             )
-        if process.niceness:
-            with suppress(ProcessLookupError):  # it has ended already
-                own = os.getpriority(os.PRIO_PROCESS, 0)
-                os.setpriority(os.PRIO_PROCESS, kept.child.pid, own + process.niceness)
         self._home.write_pid(process.name, kept.child.pid)
         kept.since = time.time()
         self._tell()

@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 BACKGROUND_S = 0.1
 """The interval between chunks of background work under constant load."""
 PACE_S = 0.025
-"""The interval between the turns of a lane under load: ten records in one unit cost little more than one. A record that
-comes alone does not wait."""
+"""The interval between the turns of a partition under load: ten records in one unit cost little more than one.
+A record that comes alone does not wait."""
 OVERDUE_MS = 20
 """Delay before the next timer run if a stage left due work."""
 QUARANTINE_LIMIT, QUARANTINE_WINDOW_S = 100, 60.0
@@ -278,6 +278,7 @@ class StepFailedError(Exception):
 def next_turn(began: float) -> float:
     """The monotonic second of the turn after one that began then; pure.
 
-    The lanes of a worker turn together: the broker has their records in one request.
+    The partitions of a worker turn together: the broker has their records in one request.
     """
-    return (began // PACE_S + 1) * PACE_S
+    ticks = (began + PACE_S / 8) // PACE_S  # uvloop's timers fire up to a millisecond early
+    return (ticks + 1) * PACE_S
