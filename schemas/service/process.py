@@ -158,8 +158,13 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
     """As ``asyncio.run``; SIGTERM cancels the work too, so that it ends what it began, and exits with 143."""
 
     async def run() -> T:
-        working = asyncio.ensure_future(work)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)
+        working = asyncio.create_task(work)
+
+        def end() -> None:
+            if not working.cancelling():  # a second signal does not cut off what ends it
+                working.cancel()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
         return await working
 
     try:

@@ -75,8 +75,10 @@ async def merges_stopped(client: AsyncClient, table: str, *, replicated: bool = 
 async def _start(client: AsyncClient, statement: str) -> None:
     try:
         await client.command(statement)
-    except (ClickHouseError, OSError):
+    except BaseException as error:  # cancelled once more, too
         log.exception("run it by hand, or start ClickHouse again: %s", statement)
+        if not isinstance(error, (ClickHouseError, OSError)):
+            raise
 
 
 @asynccontextmanager

@@ -13,6 +13,8 @@ from sinks.maintenance.reread import ask_again
 
 BEFORE = "_before_"
 """Prefix of the old table's name during a rebuild."""
+UNFILLED = "_unfilled_"
+"""Prefix of an empty table's name: the feed's target still lacks the rows of before. It outlives a kill."""
 
 
 async def restore_missing(settings: Settings, client: AsyncClient) -> list[str]:
@@ -22,20 +24,19 @@ async def restore_missing(settings: Settings, client: AsyncClient) -> list[str]:
     """
     there = await present(client)
     gone = sorted(name for name in made() - there if BEFORE + name not in there)
-    if not gone:
-        return []
-    reread_topics = {stream.topic for name in gone for stream in streams_of(name)}
-    for topic in reread_topics:  # before the tables: a repeated request is harmless, a missing one is not
-        await ask_again(settings, topic, f"made again: {', '.join(gone)}")
-    due = [feed for feed in feeds() if feed.name in gone or feed.target in gone]
-    await make_missing(client)
-    try:
-        while due:
-            await derive(client, due[0])
-            del due[0]
-    finally:
-        for feed in due:  # after an error: the next call finds these views missing, and fills their tables
-            await client.command(f"DROP VIEW IF EXISTS {feed.name} SYNC")
+    due = [feed for feed in feeds() if {feed.name, feed.target} & {*gone} or UNFILLED + feed.name in there]
+    for feed in due:
+        await client.command(
+            f"CREATE TABLE IF NOT EXISTS {UNFILLED}{feed.name} (no UInt8) ENGINE = MergeTree ORDER BY no"
+        )
+    if gone:
+        reread_topics = {stream.topic for name in gone for stream in streams_of(name)}
+        for topic in reread_topics:  # before the tables: a repeated request is harmless, a missing one is not
+            await ask_again(settings, topic, f"made again: {', '.join(gone)}")
+        await make_missing(client)
+    for feed in due:
+        await derive(client, feed)
+        await client.command(f"DROP TABLE IF EXISTS {UNFILLED}{feed.name} SYNC")
     return gone
 
 

@@ -94,11 +94,14 @@ async def test_a_dead_child_is_back_at_once(home: StackHome, supervisor: Supervi
 
 
 async def test_a_child_is_as_nice_as_asked_after_a_restart_too(home: StackHome, supervisor: Supervisor) -> None:
+    wanted = os.getpriority(os.PRIO_PROCESS, 0) + 3
     await supervisor.start([dataclasses.replace(python("a", WAIT), niceness=3)])
-    wanted, first = os.getpriority(os.PRIO_PROCESS, 0) + 3, pid(home, "a")
+    await supervisor.ready("a", within_s=20)
+    first = pid(home, "a")
     assert os.getpriority(os.PRIO_PROCESS, first) == wanted
     os.kill(first, signal.SIGKILL)
     await eventually(lambda: pid(home, "a") != first, "it is started again")
+    await supervisor.ready("a", within_s=20)
     assert os.getpriority(os.PRIO_PROCESS, pid(home, "a")) == wanted
 
 
