@@ -177,23 +177,22 @@ async def _copy(client: AsyncClient, table: str, where: str, values: dict[str, o
     before = BEFORE + table
     old, new = await columns(client, before), await columns(client, table)
     names = ", ".join(f"`{name}`" for name in new if name in old)
+    insert = f"INSERT INTO {table} ({names}) SELECT {names}"
+    of = f"FROM {before} WHERE _part = {{part:String}} AND {where}"
 
     async def copied() -> int:
-        rows = 0
         async with parts_held(client, before) as parts:
-            for part in parts:
-                if part.name in unreadable:
-                    continue
-                of = f"FROM {before} WHERE _part = {{part:String}} AND {where}"
-                counted = await client.query(f"SELECT count() {of}", {**values, "part": part.name})
-                if counted.result_rows[0][0]:
-                    rows += counted.result_rows[0][0]
-                    await client.command(
-                        f"INSERT INTO {table} ({names}) SELECT {names} {of}", {**values, "part": part.name}
-                    )
-        return rows
+            readable = [part.name for part in parts if part.name not in unreadable]
+            return sum([await _copy_part(client, insert, of, {**values, "part": part}) for part in readable])
 
     return await tried(copied)
+
+
+async def _copy_part(client: AsyncClient, insert: str, of: str, values: dict[str, object]) -> int:
+    rows = int((await client.query(f"SELECT count() {of}", values)).result_rows[0][0])
+    if rows:
+        await client.command(f"{insert} {of}", values)
+    return rows
 
 
 def _not_in_kafka(

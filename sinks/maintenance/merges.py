@@ -1,9 +1,8 @@
 """Keeps the parts of a table as they are while rows are read part by part, by names that a merge would replace."""
 
-import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import NamedTuple, TypeVar
 
@@ -11,6 +10,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas.errors import CannotStart
+from schemas.retry import Backoff
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -49,10 +49,15 @@ async def parts_of(client: AsyncClient, table: str) -> list[TablePart]:
 
 
 def stop_and_start(table: str, *, replicated: bool) -> list[tuple[str, str]]:
-    """Statements that stop what changes a table's parts, each with the one that starts it again; pure."""
+    """Statements after which a table's parts stay as they are, each with the one that ends that, or none; pure."""
     merges = (f"SYSTEM STOP MERGES {table}", f"SYSTEM START MERGES {table}")
-    fetches = (f"SYSTEM STOP FETCHES {table}", f"SYSTEM START FETCHES {table}")
-    return [fetches, merges] if replicated else [merges]
+    if not replicated:
+        return [merges]
+    return [
+        (f"SYSTEM SYNC REPLICA {table}", ""),
+        (f"SYSTEM STOP FETCHES {table}", f"SYSTEM START FETCHES {table}"),
+        merges,
+    ]
 
 
 @asynccontextmanager
@@ -63,10 +68,9 @@ async def merges_stopped(client: AsyncClient, table: str, *, replicated: bool = 
     ``CannotStart`` where a merge under way does not end.
     """
     async with AsyncExitStack() as starts:
-        if replicated:
-            await client.command(f"SYSTEM SYNC REPLICA {table}")
         for stop, start in stop_and_start(table, replicated=replicated):
-            starts.push_async_callback(_start, client, start)  # a statement without an answer may have been run
+            if start:
+                starts.push_async_callback(_start, client, start)  # a statement without an answer may have been run
             await client.command(stop)
         await wait_for_merges(client, table)
         yield
@@ -90,13 +94,8 @@ async def parts_held(client: AsyncClient, table: str, *, replicated: bool = Fals
     async with merges_stopped(client, table, replicated=replicated):
         parts = await parts_of(client, table)
         yield parts
-        await refuse_changed(client, table, parts)
-
-
-async def refuse_changed(client: AsyncClient, table: str, parts: Sequence[TablePart]) -> None:
-    """Raises ``PartsChangedError`` where one of these parts is gone."""
-    if gone := {part.name for part in parts} - {part.name for part in await parts_of(client, table)}:
-        raise PartsChangedError(f"{table} changed while it was read ({min(gone)} is gone): run the command again")
+        if gone := {part.name for part in parts} - {part.name for part in await parts_of(client, table)}:
+            raise PartsChangedError(f"{table} changed while it was read ({min(gone)} is gone): run the command again")
 
 
 async def tried(read: Callable[[], Awaitable[T]]) -> T:
@@ -109,12 +108,11 @@ async def tried(read: Callable[[], Awaitable[T]]) -> T:
 
 async def wait_for_merges(client: AsyncClient, table: str) -> None:
     """Returns when no merge runs any more: ``SYSTEM STOP MERGES`` does not wait for one that is nearly done."""
-    pause_s, deadline = LOOK_S, time.monotonic() + END_S
+    looks, deadline = Backoff(LOOK_S, LONGEST_LOOK_S), time.monotonic() + END_S
     while (await client.query(_UNDER_WAY, _place(client, table))).result_rows[0][0]:
         if time.monotonic() > deadline:
             raise CannotStart(f"merges of {table} do not end: see system.merges, and run it again")
-        await asyncio.sleep(pause_s)
-        pause_s = min(pause_s * 1.5, LONGEST_LOOK_S)
+        await looks.pause()
 
 
 def _place(client: AsyncClient, table: str) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """Rows are read part by part while others are inserted and merged: a table's parts stay, and no row is passed over."""
 
 import asyncio
-import itertools
 import os
 import signal
 import sys
@@ -61,13 +60,13 @@ async def _insert(client: AsyncClient, first: int = 0) -> None:
 
 
 @asynccontextmanager
-async def meanwhile(settings: Settings, work: Callable[[AsyncClient, int], Awaitable[None]]) -> AsyncIterator[None]:
-    """Within the block the work is done by another client, again and again, by numbers from 1 on."""
+async def meanwhile(settings: Settings, work: Callable[[AsyncClient], Awaitable[None]]) -> AsyncIterator[None]:
+    """Within the block the work is done by another client, again and again."""
 
     async def run() -> None:
         async with await writing(settings) as other:
-            for n in itertools.count(1):
-                await work(other, n)
+            while True:
+                await work(other)
 
     task = asyncio.create_task(run())
     try:
@@ -78,9 +77,9 @@ async def meanwhile(settings: Settings, work: Callable[[AsyncClient, int], Await
             await task
 
 
-async def other_rows(client: AsyncClient, n: int) -> None:
+async def other_rows(client: AsyncClient) -> None:
     """Many of them, and so merges begin."""
-    select = f"SELECT 1000000 + rand64() % 500000, randomString(40) FROM numbers({ROWS + n % 2})"
+    select = f"SELECT 1000000 + rand64() % 500000, randomString(40) FROM numbers({ROWS})"
     await client.command(f"INSERT INTO source {select}")
 
 
@@ -163,7 +162,7 @@ async def _copy_often(client: AsyncClient, folder: Path) -> None:
 async def test_a_copy_begins_anew_where_parts_vanish(settings: Settings, client: AsyncClient, tmp_path: Path) -> None:
     """Another process starts merges again, as the stack does whose disk has room once more."""
 
-    async def start_merges(other: AsyncClient, n: int) -> None:
+    async def start_merges(other: AsyncClient) -> None:
         await _insert(other)
         await other.command("SYSTEM START MERGES source")
         with suppress(DatabaseError):  # "cancelled merging parts", as they were stopped

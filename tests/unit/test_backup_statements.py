@@ -38,7 +38,8 @@ def rendered() -> str:
             lines.append(restore_statement(archive, bucket, "drill"))
     lines.append("-- a folder: around the copy of a table of a server, of a replica")
     for replicated in (False, True):
-        lines += [statement for some in stop_and_start("events", replicated=replicated) for statement in some]
+        held = stop_and_start("events", replicated=replicated)
+        lines += [stop for stop, _ in held] + [start for _, start in reversed(held) if start]
     return "\n".join(lines) + "\n"
 
 

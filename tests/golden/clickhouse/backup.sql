@@ -60,7 +60,8 @@ RESTORE TABLE headwater.contact_memberships AS drill.contact_memberships, TABLE 
 -- a folder: around the copy of a table of a server, of a replica
 SYSTEM STOP MERGES events
 SYSTEM START MERGES events
+SYSTEM SYNC REPLICA events
 SYSTEM STOP FETCHES events
-SYSTEM START FETCHES events
 SYSTEM STOP MERGES events
 SYSTEM START MERGES events
+SYSTEM START FETCHES events
