@@ -12,6 +12,7 @@ from clickhouse_connect.driver.exceptions import OperationalError
 from schemas.settings import Settings
 from sinks.clickhouse.dedupe import EventPosition
 from sinks.clickhouse.rows import EVENTS, MEMBERSHIP_CHANGES, OVERRIDES, Item, Table
+from sinks.clickhouse.streams import STREAMS
 from sinks.clickhouse.writer import RowsRefusedError, Writer
 from sinks.maintenance.migrate import migrate
 from tests.support.builders import ENVIRONMENT, NOW_MS, WORKSPACE, event, ident
@@ -235,3 +236,18 @@ async def test_what_no_repetition_makes_better_is_refused(tables: Tables) -> Non
     with pytest.raises(RowsRefusedError, match="no_poison"):
         await tables.store(placed("evt_1"), placed("evt_2", type="poison"))
     assert await tables.rows("SELECT count() FROM events") == [(0,)]
+
+
+async def test_tables_of_the_sinks_blocks_are_merged_seldom(tables: Tables) -> None:
+    """A block is small; merged by the default, a table is written again with every few of them."""
+    filled = {table.name for stream in STREAMS for table in stream.tables} | {"accepted"}
+    fed = await tables.rows(
+        "SELECT extract(create_table_query, ' TO \\\\w+\\\\.(\\\\w+)') FROM system.tables"
+        " WHERE database = currentDatabase() AND engine = 'MaterializedView'"
+    )
+    assert len(fed) == 3, fed
+    seldom = await tables.rows(
+        "SELECT name FROM system.tables"
+        " WHERE database = currentDatabase() AND position(engine_full, 'merge_selector_base = 10') > 0"
+    )
+    assert {name for (name,) in seldom} == filled | {name for (name,) in fed}
