@@ -1,55 +1,69 @@
-"""A rate of events in; the rate that was answered and stored, the lag of the rows, latencies and CPU out.
+"""A rate of events in; the rates that were answered and stored, the lag of rows, latencies and CPU out.
 
-Batches of a hundred and single requests come at the same time, from known contacts; three events in ten are orders,
-which most of the segments count. A rate that the stack cannot keep shows as fewer answers each second and as a lag that
-grows. `python -m tests.bench.sustained` starts its own stack; ``--help`` names the shares and counts.
+Batches of a hundred and single requests come at the same time, from known contacts in no order; three events in ten
+are orders, which most of the segments count. A rate that the stack cannot keep shows as fewer answers each second and
+as a lag that grows. `python -m tests.bench.sustained` starts its own stack; ``--help`` names the shares and counts.
 """
 
 import argparse
 import asyncio
 import json
-import secrets
+import random
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import uvloop
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from tests.bench import imports
+from tests.bench import imports, pipeline
 from tests.bench.cost import BATCH
 from tests.bench.environment import environment
-from tests.bench.pipeline import quantiles
 from tests.support.load_client import Tally, flood, paced, request
 from tests.support.stack import LocalStack, local_stack
 
-LOOK_S = 5
-"""Seconds between two looks at the rows."""
-IDLE_S, IDLE_CORES = 3, 0.25
-"""The preparation's work is done when all processes together use less than this for so long."""
-STORED = "SELECT count() FROM events WHERE JSONExtractString(properties, 'run') = {run:String}"
+SAMPLE_S = 5
+"""Seconds between two counts of the rows."""
+DRAIN_S = 300
+"""How long rows may take after the last answer."""
+IDLE_S = 3
+IDLE_CORES = 0.25
+"""The preparation's work is done when all processes together use less than this for ``IDLE_S``."""
+STORED = "SELECT count() FROM events WHERE type IN ('order_0', 'order_1', 'order_2', 'page_view')"
+DISTINCT = STORED.replace("count()", "uniqExact(event_id)")
 
 
-def event(run: str, n: int, contacts: int) -> dict[str, Any]:
-    """Returns the nth event of a run: contacts take turns in an order that is not that of their ids."""
-    kind = f"order_{n % 3}" if n % 10 < 3 else "page_view"
-    properties = {"total": n % 200, "url": "https://example.com/checkout?step=2", "title": "Checkout", "run": run}
-    return {"type": kind, "user_id": f"sustained-{n * 7919 % contacts}", "properties": properties}
+def event(chance: random.Random, contacts: int) -> dict[str, Any]:
+    """Returns an event of any of the contacts."""
+    kind = f"order_{chance.randrange(3)}" if chance.random() < 0.3 else "page_view"
+    properties = {
+        "total": chance.randrange(200),
+        "url": "https://example.com/checkout?step=2",
+        "title": "Checkout",
+    }
+    return {"type": kind, "user_id": f"sustained-{chance.randrange(contacts)}", "properties": properties}
+
+
+def contact(n: int) -> dict[str, Any]:
+    return {"external_id": f"sustained-{n}", "attributes": {f"attr_{3 + n % 4}": f"pro {n % 20}"}}
 
 
 def rules(count: int) -> list[dict[str, Any]]:
     """Returns rules of segments; of ten three have a window, four ask for an attribute, three for a property."""
     made: list[dict[str, Any]] = []
     for n in range(count):
-        more, kind = divmod(n, 10)
+        variant, shape = divmod(n, 10)
         rule: dict[str, Any]
-        if kind < 3:
-            rule = {"event": f"order_{kind}", "count": {"op": "gte", "value": 3 + more}, "within": "30d"}
-        elif kind < 7:
-            rule = {"attribute": f"attr_{kind}", "op": "eq", "value": f"pro {more}"}
+        if shape < 3:
+            rule = {"event": f"order_{shape}", "count": {"op": "gte", "value": 3 + variant}, "within": "30d"}
+        elif shape < 7:
+            rule = {"attribute": f"attr_{shape}", "op": "eq", "value": f"pro {variant}"}
         else:
-            where = [{"property": "total", "op": "gte", "value": 100 + more}]
-            rule = {"event": f"order_{kind - 7}", "where": where}
+            where = [{"property": "total", "op": "gte", "value": 100 + variant}]
+            rule = {"event": f"order_{shape - 7}", "where": where}
         made.append(rule)
     return made
 
@@ -59,14 +73,10 @@ async def prepare(stack: LocalStack, contacts: int, segments: int) -> None:
     async with stack.client() as client:
         for n, rule in enumerate(rules(segments)):
             (await client.post("/v1/segments", json={"name": f"sustained {n}", "rule": rule})).raise_for_status()
-    seen = (
-        request(
-            "/v1/events/batch",
-            {"events": [{"type": "seen", "user_id": f"sustained-{n}"} for n in range(at, min(at + BATCH, contacts))]},
-        )
-        for at in range(0, contacts, BATCH)
-    )
-    await flood(stack.settings.port, seen, connections=8, seconds=900)
+    parts = [range(at, min(at + imports.BATCH, contacts)) for at in range(0, contacts, imports.BATCH)]
+    bodies = (request("/v1/contacts/batch", {"contacts": [contact(n) for n in part]}) for part in parts)
+    tally = await flood(stack.settings.port, bodies, connections=4, seconds=900)
+    assert tally.statuses == {202: len(parts)}, tally.statuses
     database = await stack.database()
     try:
         async with asyncio.timeout(900):
@@ -89,32 +99,44 @@ async def _idle(stack: LocalStack) -> None:
 
 
 async def measure(stack: LocalStack, *, rate: int, seconds: int, singles: float, contacts: int) -> dict[str, Any]:
-    """Sends at this rate for this time; returns figures of the whole stack."""
-    run = secrets.token_hex(4)
-    alone = [request("/v1/events", event(run, n, contacts)) for n in range(round(rate * singles * seconds))]
+    """Sends at this rate for this time, to a prepared stack; returns figures of the whole stack."""
+    chance = random.Random(rate)
+    offered = rate * seconds
+    single_requests = [request("/v1/events", event(chance, contacts)) for _ in range(round(offered * singles))]
+    parts = [min(BATCH, offered - at) for at in range(len(single_requests), offered, BATCH)]
     batches = [
-        request("/v1/events/batch", {"events": [event(run, n + k, contacts) for k in range(BATCH)]})
-        for n in range(len(alone), rate * seconds, BATCH)
+        request("/v1/events/batch", {"events": [event(chance, contacts) for _ in range(size)]}) for size in parts
     ]
-    port, spent, began = stack.settings.port, imports.cpu_seconds(stack), time.perf_counter()
-    looking = asyncio.create_task(_look(stack, run, rate, began))
-    single, batch = await asyncio.gather(
-        paced(port, alone, per_second=rate * singles, connections=64),
-        paced(port, batches, per_second=rate * (1 - singles) / BATCH, connections=16),
-    )
-    answered, taken = time.perf_counter() - began, _accepted(single) + BATCH * _accepted(batch)
-    lags = await _drained(stack, looking, run, taken)
-    stored = time.perf_counter() - began
+    port, database = stack.settings.port, await stack.database()
+    lags: dict[int, int] = {}
+    spent, began = imports.cpu_seconds(stack), time.perf_counter()
+    sampling = asyncio.create_task(_sample(database, rate, seconds, lags))
+    try:
+        single, batch = await asyncio.gather(
+            paced(port, single_requests, per_second=rate * singles, connections=64),
+            paced(port, batches, per_second=rate * (1 - singles) / BATCH, connections=16),
+        )
+        sampling.cancel()
+        answered = time.perf_counter() - began
+        accepted = _accepted(single) + min(BATCH * _accepted(batch), sum(parts))
+        await _drained(database, accepted)
+        stored = time.perf_counter() - began
+        used = imports.cpu_us(stack, spent, max(1, accepted))
+        rows = (await database.query(DISTINCT)).result_rows[0][0]
+    finally:
+        sampling.cancel()
+        await database.close()
     return {
-        "events": taken,
-        "answered_per_s": round(taken / answered),
-        "stored_per_s": round(taken / stored),
+        "events": accepted,
+        "rows": rows,
+        "answered_per_s": round(accepted / answered),
+        "stored_per_s": round(min(rows, accepted) / stored),
         "rows_after_s": round(stored - answered, 1),
         "lag_by_s": lags,
-        "single": {"statuses": _statuses(single)} | quantiles(single.latencies_ms),
-        "batch": {"statuses": _statuses(batch)} | quantiles(batch.latencies_ms),
-        "cpu_us_each": imports.cpu_us(stack, spent, taken),
-        "rss_mb": {name: round(process.memory_info().rss / 2**20) for name, process in stack.processes().items()},
+        "single": {"statuses": _statuses(single)} | pipeline.quantiles(single.latencies_ms),
+        "batch": {"statuses": _statuses(batch)} | pipeline.quantiles(batch.latencies_ms),
+        "cpu_us_each": used,
+        "rss_mb": {name: pipeline.rss_mb(process) for name, process in stack.processes().items()},
     }
 
 
@@ -126,35 +148,27 @@ def _statuses(tally: Tally) -> dict[str, int]:
     return {str(status): count for status, count in tally.statuses.items()}
 
 
-async def _look(stack: LocalStack, run: str, rate: int, began: float) -> dict[int, int]:
-    """Notes every few seconds how many of the offered events have no row yet; ends when it is cancelled."""
-    client, lags = await stack.database(), {}
-    try:
-        while True:
-            await asyncio.sleep(LOOK_S)
+async def _sample(database: AsyncClient, rate: int, seconds: int, lags: dict[int, int]) -> None:
+    """Notes every few seconds how many events that were due have no row yet; refused ones never get one."""
+    began = time.perf_counter()
+    while True:
+        await asyncio.sleep(SAMPLE_S)
+        with suppress(ClickHouseError):  # a sample less
+            rows = await _rows(database)
             at = time.perf_counter() - began
-            lags[round(at)] = round(at * rate) - await _rows(client, run)
-    except asyncio.CancelledError:
-        return lags
-    finally:
-        await client.close()
+            lags[round(at)] = round(min(at, seconds) * rate) - rows
 
 
-async def _drained(stack: LocalStack, looking: "asyncio.Task[dict[int, int]]", run: str, count: int) -> dict[int, int]:
-    looking.cancel()
-    lags = await looking
-    client = await stack.database()
-    try:
-        async with asyncio.timeout(300):
-            while await _rows(client, run) < count:
-                await asyncio.sleep(0.1)
-    finally:
-        await client.close()
-    return lags
+async def _drained(database: AsyncClient, count: int) -> None:
+    """Returns when there are so many rows, or after ``DRAIN_S``."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_S):
+            while await _rows(database) < count:
+                await asyncio.sleep(0.2)
 
 
-async def _rows(client: Any, run: str) -> int:
-    return int((await client.query(STORED, parameters={"run": run})).result_rows[0][0])
+async def _rows(database: AsyncClient) -> int:
+    return int((await database.query(STORED)).result_rows[0][0])
 
 
 def main() -> None:
