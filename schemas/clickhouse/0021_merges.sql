@@ -1,5 +1,5 @@
--- Tables that get a row with each block of the sink, some of a few rows ten times a second. By default ClickHouse merges
--- about five parts, and counts each as some MiB larger than it is: every few blocks then rewrote all of a table of some
+-- The tables of the sink's blocks, which may have a few rows ten times a second. By default ClickHouse merges about five
+-- parts, and counts each as some MiB larger than it is: every few blocks then rewrote all of a table of some
 -- MiB, 10,000 to 185,000 rows/s for 1,200 inserted. Of about ten parts it is 2,000 to 11,000; a table has up to some 14
 -- active parts under load, where it had 7.
 ALTER TABLE {database}.events MODIFY SETTING merge_selector_base = 10;

@@ -29,11 +29,31 @@ from tests.support.stack import LocalStack, local_stack
 BATCH = 100
 UNIT_EVERY_S = 0.05
 ROUNDS = 3
-SEGMENTS: tuple[dict[str, Any], ...] = (
-    *({"event": f"order_{n}", "count": {"op": "gte", "value": 3}, "within": "30d"} for n in range(3)),
-    *({"attribute": f"attr_{n}", "op": "eq", "value": "pro"} for n in range(4)),
-    *({"event": f"order_{n}", "where": [{"property": "total", "op": "gte", "value": 100}]} for n in range(3)),
-)
+
+
+def rules(count: int) -> list[dict[str, Any]]:
+    """Returns rules of segments; of ten three have a window, four ask for an attribute, three for a property."""
+    made: list[dict[str, Any]] = []
+    for n in range(count):
+        variant, shape = divmod(n, 10)
+        rule: dict[str, Any]
+        if shape < 3:
+            rule = {"event": f"order_{shape}", "count": {"op": "gte", "value": 3 + variant}, "within": "30d"}
+        elif shape < 7:
+            rule = {"attribute": f"attr_{shape - 3}", "op": "eq", "value": plan(variant)}
+        else:
+            where = [{"property": "total", "op": "gte", "value": 100 + variant}]
+            rule = {"event": f"order_{shape - 7}", "where": where}
+        made.append(rule)
+    return made
+
+
+def plan(variant: int) -> str:
+    """Returns the attribute's value that the rules of a variant ask for."""
+    return f"pro {variant}" if variant else "pro"
+
+
+SEGMENTS = tuple(rules(10))
 
 
 def unit_of_work() -> float:

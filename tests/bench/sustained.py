@@ -20,7 +20,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from tests.bench import imports, pipeline
-from tests.bench.cost import BATCH
+from tests.bench.cost import BATCH, plan, rules
 from tests.bench.environment import environment
 from tests.support.load_client import Tally, flood, paced, request
 from tests.support.stack import LocalStack, local_stack
@@ -48,24 +48,7 @@ def event(chance: random.Random, contacts: int) -> dict[str, Any]:
 
 
 def contact(n: int) -> dict[str, Any]:
-    return {"external_id": f"sustained-{n}", "attributes": {f"attr_{3 + n % 4}": f"pro {n % 20}"}}
-
-
-def rules(count: int) -> list[dict[str, Any]]:
-    """Returns rules of segments; of ten three have a window, four ask for an attribute, three for a property."""
-    made: list[dict[str, Any]] = []
-    for n in range(count):
-        variant, shape = divmod(n, 10)
-        rule: dict[str, Any]
-        if shape < 3:
-            rule = {"event": f"order_{shape}", "count": {"op": "gte", "value": 3 + variant}, "within": "30d"}
-        elif shape < 7:
-            rule = {"attribute": f"attr_{shape}", "op": "eq", "value": f"pro {variant}"}
-        else:
-            where = [{"property": "total", "op": "gte", "value": 100 + variant}]
-            rule = {"event": f"order_{shape - 7}", "where": where}
-        made.append(rule)
-    return made
+    return {"external_id": f"sustained-{n}", "attributes": {f"attr_{n % 4}": plan(n % 20)}}
 
 
 async def prepare(stack: LocalStack, contacts: int, segments: int) -> None:
@@ -80,8 +63,7 @@ async def prepare(stack: LocalStack, contacts: int, segments: int) -> None:
     database = await stack.database()
     try:
         async with asyncio.timeout(900):
-            sql = "SELECT uniqExact(external_id) FROM contacts WHERE startsWith(external_id, 'sustained-')"
-            while (await database.query(sql)).result_rows[0][0] < contacts:
+            while (await database.query(imports.COUNTED, {"name": "sustained-"})).result_rows[0][0] < contacts:
                 await asyncio.sleep(0.5)
             await _idle(stack)
     finally:
@@ -133,8 +115,8 @@ async def measure(stack: LocalStack, *, rate: int, seconds: int, singles: float,
         "stored_per_s": round(min(rows, accepted) / stored),
         "rows_after_s": round(stored - answered, 1),
         "lag_by_s": lags,
-        "single": {"statuses": _statuses(single)} | pipeline.quantiles(single.latencies_ms),
-        "batch": {"statuses": _statuses(batch)} | pipeline.quantiles(batch.latencies_ms),
+        "single": {"statuses": single.statuses, **pipeline.quantiles(single.latencies_ms)},
+        "batch": {"statuses": batch.statuses, **pipeline.quantiles(batch.latencies_ms)},
         "cpu_us_each": used,
         "rss_mb": {name: pipeline.rss_mb(process) for name, process in stack.processes().items()},
     }
@@ -142,10 +124,6 @@ async def measure(stack: LocalStack, *, rate: int, seconds: int, singles: float,
 
 def _accepted(tally: Tally) -> int:
     return tally.statuses.get(202, 0)
-
-
-def _statuses(tally: Tally) -> dict[str, int]:
-    return {str(status): count for status, count in tally.statuses.items()}
 
 
 async def _sample(database: AsyncClient, rate: int, seconds: int, lags: dict[int, int]) -> None:
